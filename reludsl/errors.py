@@ -1,0 +1,39 @@
+"""Every error says what happened with the values, why it matters, and what to write instead.
+
+Each class inherits `ReludslError`, so that one `except` catches them all, and the builtin that a
+caller who does not know this library would expect.
+"""
+
+from __future__ import annotations
+
+
+class ReludslError(Exception):
+    """Base of every error raised on purpose by reludsl and its backends."""
+
+
+class InvalidInput(ReludslError, ValueError):
+    """A value given by the caller cannot mean what was asked: shapes, NaN, empty or unbounded domains."""
+
+
+class FileProblem(ReludslError, OSError):
+    """A file is missing, truncated, not of the format its name promises, or cannot be written."""
+
+
+class UnsupportedOperator(ReludslError, NotImplementedError):
+    """A network holds an operator that no layer stands for; the message lists those that exist."""
+
+
+class UnsupportedCapability(ReludslError, NotImplementedError):
+    """A backend was asked for something that its solver cannot do; the message names what can."""
+
+
+class MissingBackend(ReludslError, LookupError):
+    """No backend of that name, or its solver is not installed; the message names the installed ones."""
+
+
+class SolverFailed(ReludslError, RuntimeError):
+    """A solver broke down, or gave an answer that fails its own rows. Nothing may be concluded from it."""
+
+
+class UnprovedRewrite(ReludslError, RuntimeError):
+    """A rewrite was asked for on facts that do not support it."""
