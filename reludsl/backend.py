@@ -30,8 +30,11 @@ from reludsl.errors import InvalidInput, MissingBackend, SolverFailed, Unsupport
 
 __all__ = [
     "Backend",
+    "BoolArray",
     "Capability",
     "FloatArray",
+    "IntArray",
+    "InvalidInput",
     "Limits",
     "Matrix",
     "MissingBackend",

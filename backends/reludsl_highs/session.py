@@ -1,0 +1,285 @@
+"""One model in HiGHS: change the objective, bounds or rows, solve, read everything before the next change."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from reludsl.backend import (
+    FloatArray,
+    IntArray,
+    InvalidInput,
+    Limits,
+    Matrix,
+    OnPoint,
+    Result,
+    Rows,
+    Sense,
+    SolverFailed,
+    Status,
+)
+from reludsl_highs.watch import Watch
+
+_SMALLEST = 1e-12
+"""Smallest coefficient that HiGHS can be told to keep; its default drops everything below 1e-9."""
+_FEASIBILITY = 1e-7
+"""Tolerance of HiGHS on a row: what dropped coefficients may change without notice."""
+
+
+class HighsSession:
+    """`Session` on one highspy object."""
+
+    def __init__(self, highspy: Any, matrix: Matrix, limits: Limits, profile: tuple[str, ...]) -> None:
+        self._hp = highspy
+        self._lower, self._upper = matrix.lower.copy(), matrix.upper.copy()
+        self._integral = bool(matrix.integer.any())
+        self._sense = Sense.MINIMIZE
+        self._cost = np.zeros(matrix.lower.size)
+        self._offset = 0.0
+        self._tiny = _below(matrix.rows, _SMALLEST)
+        self._basis: Any = None
+        self._highs: Any = highspy.Highs()
+        self._configure(limits, profile)
+        self._load(matrix)
+
+    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
+        """Replace the whole objective; an LP keeps its basis."""
+        self._cost = np.zeros(self._lower.size)
+        np.add.at(self._cost, index, value)
+        self._sense, self._offset = sense, offset
+        every = np.arange(self._cost.size, dtype=np.int32)
+        self._done(self._highs.changeColsCost(every.size, every, self._cost), "the costs")
+        directions = {Sense.MINIMIZE: self._hp.ObjSense.kMinimize, Sense.MAXIMIZE: self._hp.ObjSense.kMaximize}
+        self._done(self._highs.changeObjectiveSense(directions[sense]), "the sense")
+        self._done(self._highs.changeObjectiveOffset(float(offset)), "the offset")
+
+    def set_bounds(self, index: IntArray, lower: FloatArray, upper: FloatArray) -> None:
+        """Change the bounds of some columns; an LP keeps its basis."""
+        self._lower[index], self._upper[index] = lower, upper
+        columns = np.asarray(index, dtype=np.int32)
+        low, high = np.array(lower, dtype=float), np.array(upper, dtype=float)
+        self._done(self._highs.changeColsBounds(columns.size, columns, low, high), "the bounds")
+
+    def add_rows(self, rows: Rows) -> None:
+        """Append rows; HiGHS extends the basis by their slacks."""
+        matrix = sparse.csr_array(rows.matrix)
+        self._done(
+            self._highs.addRows(
+                matrix.shape[0],
+                np.array(rows.lower, dtype=float),
+                np.array(rows.upper, dtype=float),
+                matrix.nnz,
+                matrix.indptr[:-1].astype(np.int32),
+                matrix.indices.astype(np.int32),
+                matrix.data.astype(float),
+            ),
+            "the rows",
+        )
+        self._tiny = sparse.csr_array(sparse.vstack([self._tiny, _below(matrix, _SMALLEST)]))
+        self._basis = None
+
+    def solve(
+        self,
+        *,
+        relax: bool = False,
+        time_limit: float | None = None,
+        gap: float = 0.0,
+        stop_bound: float | None = None,
+        stop_objective: float | None = None,
+        start: FloatArray | None = None,
+        on_point: OnPoint | None = None,
+    ) -> Result:
+        """Solve; stop limits end integer solves only (an LP runs to its end), which also take the start."""
+        if (self._lower > self._upper).any():
+            return Result(Status.INFEASIBLE, note="a column has a lower bound above its upper bound")
+        began = time.perf_counter()
+        integral = self._integral and not relax
+        self._set("mip_rel_gap", float(gap))
+        self._set("mip_abs_gap", float(gap))
+        self._set("solve_relaxation", bool(self._integral and relax))
+        self._set("time_limit", math.inf if time_limit is None else max(float(time_limit), 0.0))
+        notes: list[str] = []
+        watch = Watch(self._sense, stop_bound, stop_objective, on_point)
+        if integral:
+            # A MIP begins from scratch: what an earlier objective left behind is not to be trusted for this one.
+            self._highs.clearSolver()
+            notes += self._give_start(start)
+            watch.attach(self._highs)
+        else:
+            self._restore_basis()
+            if stop_bound is not None or stop_objective is not None:
+                notes.append("an LP runs to its end: the stop limits were replaced by that")
+        try:
+            self._run(notes)
+        finally:
+            if integral:
+                watch.detach(self._highs)
+        watch.raise_stored()
+        return self._read(integral, watch.stopped, time.perf_counter() - began, notes)
+
+    def close(self) -> None:
+        """Free the model; a second call does nothing."""
+        if self._highs is not None:
+            self._highs.clear()
+            self._highs = None
+
+    def _configure(self, limits: Limits, profile: tuple[str, ...]) -> None:
+        self._set("output_flag", False)
+        self._set("threads", limits.threads)
+        self._set("random_seed", limits.seed % 2**31)
+        self._set("small_matrix_value", _SMALLEST)
+        for name in profile if limits.profile else ():
+            # Older versions lack some of the heuristics, and with them the need to switch them off.
+            if self._highs.getOptionType(name)[0] == self._hp.HighsStatus.kOk:
+                self._set(name, "off" if name == "presolve" else False)
+        for name, value in limits.options.items():
+            if self._highs.getOptionType(name)[0] != self._hp.HighsStatus.kOk:
+                raise InvalidInput(
+                    f"HiGHS {self._highs.version()} has no option {name!r}; an ignored option would be a "
+                    "silent surprise: take a name from https://highs.dev (options), or drop it"
+                )
+            if self._highs.setOptionValue(name, value) != self._hp.HighsStatus.kOk:
+                raise InvalidInput(
+                    f"HiGHS refused {name}={value!r}: type or range do not fit; "
+                    f"its default is {self._highs.getOptionValue(name)[1]!r}"
+                )
+
+    def _load(self, matrix: Matrix) -> None:
+        columns = sparse.csc_array(matrix.rows)
+        lp = self._hp.HighsLp()
+        lp.num_col_, lp.num_row_ = columns.shape[1], columns.shape[0]
+        lp.col_cost_ = self._cost
+        lp.col_lower_, lp.col_upper_ = self._lower, self._upper
+        lp.row_lower_, lp.row_upper_ = matrix.row_lower, matrix.row_upper
+        lp.a_matrix_.format_ = self._hp.MatrixFormat.kColwise
+        lp.a_matrix_.start_ = columns.indptr
+        lp.a_matrix_.index_ = columns.indices
+        lp.a_matrix_.value_ = columns.data
+        if self._integral:
+            kinds = self._hp.HighsVarType.kContinuous, self._hp.HighsVarType.kInteger
+            lp.integrality_ = [kinds[int(flag)] for flag in matrix.integer]
+        self._done(self._highs.passModel(lp), "the matrix")
+
+    def _give_start(self, start: FloatArray | None) -> list[str]:
+        if start is None:
+            return []
+        known = np.flatnonzero(~np.isnan(start)).astype(np.int32)
+        if known.size == 0:
+            return []
+        status = self._highs.setSolution(known.size, known, np.array(start[known], dtype=float))
+        return [] if status == self._hp.HighsStatus.kOk else ["HiGHS refused the start"]
+
+    def _restore_basis(self) -> None:
+        """An integer solve drops the basis of the relaxation; give it back if it still fits."""
+        if self._integral and self._basis is not None and not self._highs.getBasis().valid:
+            self._highs.setBasis(self._basis)
+
+    def _run(self, notes: list[str]) -> None:
+        status = self._highs.run()
+        if status == self._hp.HighsStatus.kError:
+            # The scheduler of HiGHS belongs to the process: a run with another number of threads than the
+            # first one fails, and leaves the answer of the run before in place.
+            self._hp.Highs.resetGlobalScheduler(True)
+            notes.append("the scheduler of HiGHS was reset, since the number of threads changed")
+            status = self._highs.run()
+        if status == self._hp.HighsStatus.kError:
+            raise SolverFailed(
+                f"HiGHS ended with an error ({self._highs.getModelStatus().name}); nothing may be concluded: "
+                "look for coefficients above 1e15, or try another backend"
+            )
+        if not self._integral and self._highs.getModelStatus() == self._hp.HighsModelStatus.kUnknown:
+            self._highs.clearSolver()
+            notes.append("the LP was solved again without its basis, after numerical trouble")
+            self._highs.run()
+
+    def _read(self, integral: bool, stopped: bool, seconds: float, notes: list[str]) -> Result:
+        status = self._status(stopped, notes)
+        info, solution = self._highs.getInfo(), self._highs.getSolution()
+        x: FloatArray | None = None
+        objective = bound = duals = farkas = None
+        # A point without this flag is whatever was in memory.
+        if info.primal_solution_status == 2 and solution.value_valid and status is not Status.INFEASIBLE:
+            x = np.array(solution.col_value, dtype=float)
+            objective = float(self._cost @ x + self._offset)
+        if status in (Status.FAILED, Status.UNBOUNDED):
+            x = objective = None
+        elif integral:
+            # trusted: the bound that HiGHS proved by its tree, within its feasibility tolerances.
+            bound = self._safe_side(info.mip_dual_bound, objective, status)
+        elif status is Status.OPTIMAL and objective is not None:
+            # trusted: the optimum of an LP bounds it within the dual tolerance; the duals allow a recheck.
+            bound = objective
+            duals = np.array(solution.row_dual, dtype=float)
+            self._basis = self._highs.getBasis() if self._integral else None
+        elif status is Status.INFEASIBLE:
+            farkas = self._ray()
+        trusted = self._trusted(status, notes)
+        nodes = max(int(info.mip_node_count), 0) if integral else 0
+        return Result(status, x, objective, bound, duals, farkas, nodes, seconds, trusted, "; ".join(notes))
+
+    def _status(self, stopped: bool, notes: list[str]) -> Status:
+        kinds = self._hp.HighsModelStatus
+        raw = self._highs.getModelStatus()
+        if raw == kinds.kOptimal:
+            return Status.STOPPED if stopped else Status.OPTIMAL
+        if raw in (kinds.kInfeasible, kinds.kUnboundedOrInfeasible):
+            # trusted: infeasibility is the solver's word; every column has a box, so "unbounded or infeasible"
+            # can only mean the latter.
+            return Status.INFEASIBLE
+        if raw in (kinds.kInterrupt, kinds.kHighsInterrupt, kinds.kObjectiveTarget, kinds.kObjectiveBound):
+            return Status.STOPPED
+        if raw == kinds.kTimeLimit:
+            return Status.LIMIT
+        notes.append(f"HiGHS says {raw.name}")
+        if raw in (kinds.kIterationLimit, kinds.kSolutionLimit, kinds.kMemoryLimit):
+            return Status.LIMIT
+        return Status.UNBOUNDED if raw == kinds.kUnbounded else Status.FAILED
+
+    def _safe_side(self, bound: float, objective: float | None, status: Status) -> float | None:
+        """None for a bound that says nothing; never better than a point that is at hand."""
+        if status is Status.INFEASIBLE or not math.isfinite(bound):
+            return None
+        if objective is None:
+            return float(bound)
+        worse = max if self._sense is Sense.MAXIMIZE else min
+        return float(worse(bound, objective))
+
+    def _ray(self) -> FloatArray | None:
+        status, found, ray = self._highs.getDualRay()
+        if status != self._hp.HighsStatus.kOk or not found:
+            return None
+        return np.array(ray, dtype=float)
+
+    def _trusted(self, status: Status, notes: list[str]) -> bool:
+        if status is Status.UNBOUNDED:
+            notes.append("every column has a box, so the word unbounded is wrong")
+            return False
+        dropped = abs(self._tiny) @ np.maximum(abs(self._lower), abs(self._upper))
+        if dropped.size and dropped.max() > _FEASIBILITY:
+            notes.append(
+                f"HiGHS drops coefficients below {_SMALLEST:g}, worth up to {dropped.max():.1e} in one row: "
+                "absorb them into the sides of the row first"
+            )
+            return False
+        return True
+
+    def _set(self, name: str, value: float | bool | str) -> None:
+        self._done(self._highs.setOptionValue(name, value), f"option {name}={value!r}")
+
+    def _done(self, status: Any, what: str) -> None:
+        if status == self._hp.HighsStatus.kError:
+            raise SolverFailed(
+                f"HiGHS refused {what}; the model in its memory is not the one that was asked for: "
+                "look for NaN, or for coefficients above 1e15"
+            )
+
+
+def _below(rows: sparse.csr_array, smallest: float) -> sparse.csr_array:
+    kept = sparse.csr_array(rows).astype(float).copy()
+    kept.data = np.where(abs(kept.data) < smallest, kept.data, 0.0)
+    kept.eliminate_zeros()
+    return kept

@@ -1,0 +1,295 @@
+"""The network: an immutable directed acyclic graph of layers, callable on numbers and on symbols.
+
+    net(x)        forward pass of a point or a batch; on a symbolic expression, the output as an expression
+    net.trace(x)  every pre- and post-activation on the way
+
+Inside, a network is a `networkx.DiGraph` whose nodes carry a `Layer` each, in an order in which inputs come
+first. Every node has one flat vector as its value; the tensor shapes are remembered for readers and writers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+import networkx as nx
+import numpy as np
+
+from reludsl.backend import BoolArray, FloatArray
+from reludsl.domain import Box, Domain
+from reludsl.errors import InvalidInput
+from reludsl.exact import ExactArray
+from reludsl.layers import Activation, AffineLayer, Layer, Shape
+
+if TYPE_CHECKING:
+    from reludsl.expr import Expr, SymbolicTrace
+
+INPUT = "input"
+"""Name of the node that stands for the network's input."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One layer in its place.
+
+    Args:
+        name: unique in the network.
+        layer: what it computes.
+        source: name of the node whose value it takes (`INPUT` for the network's input).
+    """
+
+    name: str
+    layer: Layer
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A pre-activation layer: the node that computes z, and the activation node that takes it.
+
+    The output layer is the last stage; its `activation` is None (or the activation that ends the network).
+    """
+
+    index: int
+    name: str
+    pre: str
+    activation: str | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Values of a forward pass: one entry per activation layer, each (m, width), and the output."""
+
+    pre: tuple[FloatArray, ...]
+    post: tuple[FloatArray, ...]
+    active: tuple[BoolArray, ...]
+    output: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A trained piecewise-linear network.
+
+    Args:
+        nodes: layers in an order in which every source comes before its users.
+        input_shape: shape of one input tensor, without a batch axis of free size.
+        output: name of the node whose value is the output; by default the last.
+        input_box: the range that the file or the author states for the input, if any.
+
+    Raises:
+        InvalidInput: a name twice, an unknown source, a cycle, shapes that do not fit.
+
+    >>> import numpy as np
+    >>> from reludsl.layers import Affine, relu
+    >>> net = Network.chain([Affine(np.array([[1.0], [-1.0]]), np.zeros(2)), relu,
+    ...                      Affine(np.array([[1.0, 1.0]]), np.zeros(1))], (1,))
+    >>> net(np.array([-3.0])), net(np.array([[2.0], [5.0]]))
+    (array([3.]), array([[2.],
+           [5.]]))
+    """
+
+    nodes: tuple[Node, ...]
+    input_shape: Shape
+    output: str = ""
+    input_box: Box | None = None
+    shapes: Mapping[str, Shape] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.nodes:
+            raise InvalidInput("a network without layers computes nothing; give at least one layer")
+        if not self.input_shape or any(k <= 0 for k in self.input_shape):
+            raise InvalidInput(f"the input shape is {self.input_shape}; give positive sizes, e.g. (784,)")
+        shapes: dict[str, Shape] = {INPUT: tuple(self.input_shape)}
+        for node in self.nodes:
+            if node.name in shapes:
+                raise InvalidInput(f"two layers are called {node.name!r}; names must differ")
+            if node.source not in shapes:
+                raise InvalidInput(
+                    f"layer {node.name!r} takes the value of {node.source!r}, which does not come before it; "
+                    "order the layers, and check for a cycle"
+                )
+            try:
+                shapes[node.name] = node.layer.output_shape(shapes[node.source])
+            except InvalidInput as error:
+                raise InvalidInput(f"layer {node.name!r}: {error}") from None
+        object.__setattr__(self, "output", self.output or self.nodes[-1].name)
+        if self.output not in shapes:
+            raise InvalidInput(f"the output {self.output!r} is no layer; there are {', '.join(shapes)}")
+        if self.input_box is not None and self.input_box.size != math.prod(self.input_shape):
+            raise InvalidInput(
+                f"the input box has {self.input_box.size} coordinates, the input {math.prod(self.input_shape)}"
+            )
+        object.__setattr__(self, "shapes", shapes)
+
+    @classmethod
+    def chain(
+        cls,
+        layers: Iterable[Layer],
+        input_shape: Sequence[int],
+        names: Sequence[str] | None = None,
+        input_box: Box | None = None,
+    ) -> Network:
+        """Layers one after the other; named `0_affine`, `1_relu`, ... unless names are given."""
+        chosen = list(layers)
+        names = names or [f"{k}_{layer.kind}" for k, layer in enumerate(chosen)]
+        sources = [INPUT, *names]
+        nodes = tuple(Node(n, layer, s) for n, layer, s in zip(names, chosen, sources))
+        return cls(nodes, tuple(input_shape), input_box=input_box)
+
+    @cached_property
+    def graph(self) -> nx.DiGraph[str]:
+        """The directed graph of layers: node attribute `layer`, edges from source to user. Frozen."""
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_node(INPUT, layer=None)
+        for node in self.nodes:
+            graph.add_node(node.name, layer=node.layer)
+            graph.add_edge(node.source, node.name)
+        return nx.freeze(graph)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
+        """Nodes by name."""
+        return {node.name: node for node in self.nodes}
+
+    def cone(self, target: str) -> tuple[Node, ...]:
+        """The nodes that the value of `target` depends on, itself included, in order."""
+        needed = nx.ancestors(self.graph, target) | {target}
+        return tuple(node for node in self.nodes if node.name in needed)
+
+    def size(self, name: str) -> int:
+        """Number of elements of a node's value."""
+        return math.prod(self.shapes[name])
+
+    @property
+    def input_size(self) -> int:
+        return self.size(INPUT)
+
+    @property
+    def output_size(self) -> int:
+        return self.size(self.output)
+
+    @property
+    def output_shape(self) -> Shape:
+        return self.shapes[self.output]
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights and biases."""
+        return sum(node.layer.parameters for node in self.nodes)
+
+    @cached_property
+    def hidden(self) -> tuple[Stage, ...]:
+        """The activation layers on the way to the output, in order."""
+        cone = self.cone(self.output)
+        acts = [node for node in cone if isinstance(node.layer, Activation)]
+        return tuple(
+            Stage(k, self._stage_name(node.source), node.source, node.name, self.size(node.name))
+            for k, node in enumerate(acts)
+        )
+
+    def _stage_name(self, pre: str) -> str:
+        """A pre-activation is named by the layer that holds its weights: a bias added apart does not name it."""
+        node = self.by_name.get(pre)
+        while node is not None and isinstance(node.layer, AffineLayer) and node.source != INPUT and node.layer.kind != "affine":
+            source = self.by_name[node.source]
+            if not isinstance(source.layer, AffineLayer):
+                break
+            node = source
+        return pre if node is None else node.name
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        """The hidden stages, then the output layer."""
+        output = self.by_name[self.output]
+        if isinstance(output.layer, Activation):
+            return self.hidden
+        last = Stage(len(self.hidden), self._stage_name(self.output), self.output, None, self.output_size)
+        return (*self.hidden, last)
+
+    @property
+    def neurons(self) -> int:
+        """Number of hidden neurons: elements that an activation is applied to."""
+        return sum(stage.size for stage in self.hidden)
+
+    def activation(self, stage: Stage) -> Activation:
+        """The activation of a hidden stage."""
+        layer = self.by_name[stage.activation or ""].layer
+        assert isinstance(layer, Activation)
+        return layer
+
+    def values(self, x: FloatArray, until: str | None = None) -> dict[str, FloatArray]:
+        """Values of all nodes that `until` (default: the output) depends on, for a batch (m, input_size)."""
+        batch = self._flat(x)
+        held = {INPUT: batch}
+        for node in self.cone(until or self.output):
+            held[node.name] = node.layer(held[node.source])
+        return held
+
+    def exact_values(self, x: ExactArray, until: str | None = None) -> dict[str, ExactArray]:
+        """Values of all nodes for one flat point in exact rational arithmetic (see `reludsl.exact`)."""
+        held = {INPUT: x}
+        for node in self.cone(until or self.output):
+            held[node.name] = node.layer.exact(held[node.source])
+        return held
+
+    def _flat(self, x: FloatArray) -> FloatArray:
+        array = np.asarray(x, dtype=np.float64)
+        size = self.input_size
+        if array.shape == tuple(self.input_shape):
+            return array.reshape(1, size)
+        if array.ndim >= 1 and array.size % size == 0 and (
+            array.shape[1:] == tuple(self.input_shape) or array.shape[-1] == size and array.ndim <= 2
+        ):
+            return array.reshape(-1, size)
+        raise InvalidInput(
+            f"an input of shape {array.shape} does not fit a network with input shape {tuple(self.input_shape)}; "
+            f"give one point of that shape, or a batch (m, {size})"
+        )
+
+    def _is_point(self, x: FloatArray) -> bool:
+        shape = np.shape(x)
+        return shape == tuple(self.input_shape) or shape == (self.input_size,)
+
+    @overload
+    def __call__(self, x: FloatArray) -> FloatArray: ...
+    @overload
+    def __call__(self, x: Expr) -> Expr: ...
+    def __call__(self, x: Any) -> Any:
+        """Output for a point (input shape or flat) or a batch; for an expression, the output as an expression.
+
+        A point gives a flat vector (output_size,), a batch gives (m, output_size).
+        """
+        if hasattr(x, "through"):
+            return self.trace(x).output
+        out = self.values(x)[self.output]
+        return out[0] if self._is_point(x) else out
+
+    @overload
+    def trace(self, x: FloatArray) -> Trace: ...
+    @overload
+    def trace(self, x: Expr) -> SymbolicTrace: ...
+    def trace(self, x: Any) -> Any:
+        """All pre-activations, post-activations and activity (z > 0 side of the first break) of a batch, or symbols."""
+        if hasattr(x, "through"):
+            return x.through(self)
+        held = self.values(x)
+        pre = tuple(held[s.pre] for s in self.hidden)
+        post = tuple(held[str(s.activation)] for s in self.hidden)
+        active = tuple(self.activation(s).piece(z) > 0 for s, z in zip(self.hidden, pre))
+        return Trace(pre, post, active, held[self.output])
+
+    def check_domain(self, domain: Domain) -> None:
+        """Raise unless the domain has as many coordinates as the input.
+
+        Raises:
+            InvalidInput: with both numbers.
+        """
+        if domain.size != self.input_size:
+            raise InvalidInput(
+                f"the domain has {domain.size} coordinates and the network {self.input_size} inputs; "
+                f"give a domain over {self.input_size} coordinates"
+            )
