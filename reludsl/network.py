@@ -236,6 +236,22 @@ class Network:
             held[node.name] = node.layer.exact(held[node.source])
         return held
 
+    def gradient(self, values: Mapping[str, FloatArray], target: str, rows: FloatArray) -> FloatArray:
+        """Gradient of `rows[k] . value(target)` with respect to the k-th input: (m, size) -> (m, input_size).
+
+        Args:
+            values: of a forward pass of m inputs up to `target` (see `values`).
+        """
+        a = rows
+        for node in reversed(self.cone(target)):
+            layer = node.layer
+            if isinstance(layer, AffineLayer):
+                a = layer.adjoint(a)
+            else:
+                assert isinstance(layer, Activation)
+                a = a * layer.slope_at(values[node.source])
+        return a
+
     def _flat(self, x: FloatArray) -> FloatArray:
         array = np.asarray(x, dtype=np.float64)
         size = self.input_size

@@ -266,7 +266,7 @@ class Reshape(AffineLayer):
     def rows(self, size: int) -> FloatArray | sparse.csr_array:
         return sparse.eye_array(size, format="csr")
 
-    def rounding(self, magnitude: FloatArray) -> FloatArray:
+    def rounding(self, magnitude: FloatArray, terms: int = 0) -> FloatArray:
         return np.zeros_like(magnitude)
 
     def interval(self, box: Box) -> Box:

@@ -184,10 +184,15 @@ class AffineLayer(ABC):
         error = self.rounding(np.abs(centre) + radius)
         return Box(numeric.down(middle - reach, error), numeric.up(middle + reach, error))
 
-    def rounding(self, magnitude: FloatArray) -> FloatArray:
-        """Bound on the rounding error of computing W x + b once or twice, for |x| <= magnitude: (size_out,)."""
+    def rounding(self, magnitude: FloatArray, terms: int = 0) -> FloatArray:
+        """Bound on the rounding error of computing W x + b once or twice, for |x| <= magnitude: (size_out,).
+
+        Args:
+            terms: length of the longest sum, where it is taken over something else than a row of W.
+        """
         size = self.absolute(magnitude) + np.abs(self.bias)
-        return np.asarray(numeric.gamma(self.terms + 3) * size + numeric.underflow(self.terms))
+        longest = max(self.terms, terms)
+        return np.asarray(numeric.gamma(longest + 3) * size + numeric.underflow(longest))
 
     def forward_error(self, box: Box, error: FloatArray) -> FloatArray:
         return np.asarray(self.absolute(error) * (1 + 1e-9) + self.rounding(box.magnitude + error))

@@ -126,6 +126,8 @@ class PiecewiseLinear:
 
     def slope_at(self, z: FloatArray) -> FloatArray:
         """The derivative at z (from the left at a break)."""
+        if len(self.breaks) == 1:
+            return np.where(z > self.breaks[0], self.slopes[1], self.slopes[0])
         return np.array(self.slopes)[self.piece(z)]
 
     def __call__(self, x: FloatArray) -> FloatArray:
@@ -190,10 +192,10 @@ class PiecewiseLinear:
         points = self._vertices(box)
         value = self(points)
         product = slope * points
-        error = self.evaluation_error(points) + np.where(
-            slope == 0, 0.0, 4 * numeric.UNIT * (np.abs(value) + np.abs(product)) + numeric.underflow(1)
-        )
         gap = value - product
+        inexact = ~(np.abs(np.frexp(slope)[0]) % 0.5 == 0)
+        error = self.evaluation_error(points) + 2 * numeric.UNIT * np.abs(gap)
+        error = error + np.where(inexact, 2 * numeric.UNIT * np.abs(product) + numeric.underflow(1), 0.0)
         return numeric.down(gap, error).min(axis=0), numeric.up(gap, error).max(axis=0)
 
     def relax(self, box: Box) -> LinearBounds:

@@ -1,0 +1,6 @@
+"""Bounds on every value of a network over a domain, true in exact arithmetic, without a solver."""
+
+from reludsl.bounds.linear import crown as crown
+from reludsl.bounds.linear import linear_upper as linear_upper
+from reludsl.bounds.propagate import Bounds as Bounds
+from reludsl.bounds.propagate import interval as interval

@@ -1,0 +1,296 @@
+"""Symbols: affine vector expressions over inputs and over the values inside networks.
+
+    x = box(0, 1, net.input_shape)
+    t = net.trace(x)
+    2 * t.pre[1][7] - x[3] + 1
+
+An expression is sum_v A_v v + c over *variables* v: inputs, each with its domain, and values of a network's
+nodes at some input. Numpy arrays stand on either side of `+ - * / @`; `[]` selects, `sum()` adds up. The
+truth value of a symbol is refused: `if`, `and`, `max` on symbols would silently mean something else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from reludsl.backend import FloatArray
+from reludsl.domain import Ball, Box, Domain, Norm, Polytope
+from reludsl.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from reludsl.network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class InputVariable:
+    """A point of a domain, chosen freely."""
+
+    name: str
+    domain: Domain
+
+    @property
+    def size(self) -> int:
+        return self.domain.size
+
+
+@dataclass(frozen=True, eq=False)
+class Application:
+    """One network applied to one argument."""
+
+    network: Network
+    argument: Expr
+
+
+@dataclass(frozen=True)
+class NodeVariable:
+    """The value of one node of a network at the argument of an application."""
+
+    application: Application
+    node: str
+
+    @property
+    def name(self) -> str:
+        return self.node
+
+    @property
+    def size(self) -> int:
+        return self.application.network.size(self.node)
+
+
+Variable = InputVariable | NodeVariable
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolicTrace:
+    """Pre- and post-activations of every hidden stage, and the output, as expressions."""
+
+    pre: tuple[Expr, ...]
+    post: tuple[Expr, ...]
+    output: Expr
+
+
+class Expr:
+    """sum_v A_v v + c, a vector of affine expressions.
+
+    >>> x = box([0, 0], [1, 2])
+    >>> y = np.array([[1.0, 1.0]]) @ x - 3
+    >>> y.value({x.variable: np.array([1.0, 2.0])})
+    array([0.])
+    """
+
+    __array_ufunc__ = None  # numpy hands W @ x and c - x over to this class
+    __slots__ = ("constant", "terms")
+    __hash__ = object.__hash__
+
+    def __init__(self, terms: Mapping[Variable, sparse.csr_array], constant: FloatArray) -> None:
+        self.terms = dict(terms)
+        self.constant = constant
+
+    @classmethod
+    def of(cls, variable: Variable) -> Expr:
+        """The expression that is just this variable."""
+        eye = sparse.csr_array(sparse.eye_array(variable.size))
+        return cls({variable: eye}, np.zeros(variable.size))
+
+    @property
+    def size(self) -> int:
+        return int(self.constant.size)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __repr__(self) -> str:
+        return f"Expr(size={self.size}, over=[{', '.join(v.name for v in self.terms)}])"
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "an expression has no truth value: it stands for many inputs at once. "
+            "Write `a & b` for `a and b`, `(lo <= x) & (x <= hi)` for `lo <= x <= hi`, "
+            "and ask maximize(...) for `max(...)`"
+        )
+
+    def __neg__(self) -> Expr:
+        return self * -1.0
+
+    def __add__(self, other: Any) -> Expr:
+        other = _as_expr(other, self.size)
+        if self.size != other.size:
+            if 1 not in (self.size, other.size):
+                raise InvalidInput(f"expressions of {self.size} and {other.size} elements do not add up")
+            n = max(self.size, other.size)
+            return self._spread(n) + other._spread(n)
+        terms = dict(self.terms)
+        for variable, matrix in other.terms.items():
+            terms[variable] = terms[variable] + matrix if variable in terms else matrix
+        return Expr(terms, self.constant + other.constant)
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Expr:
+        return self + (-_as_expr(other, self.size))
+
+    def __rsub__(self, other: Any) -> Expr:
+        return -self + other
+
+    def __mul__(self, factor: Any) -> Expr:
+        scale = _constant(factor, "multiplied by", self.size)
+        diagonal = sparse.csr_array(sparse.diags_array(scale))
+        return Expr({v: diagonal @ a for v, a in self.terms.items()}, scale * self.constant)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Any) -> Expr:
+        scale = _constant(divisor, "divided by", self.size)
+        if (scale == 0).any():
+            raise InvalidInput("an expression is divided by zero; give a divisor that is not")
+        return self * (1.0 / scale)
+
+    def __rmatmul__(self, matrix: npt.ArrayLike) -> Expr:
+        weights = np.atleast_2d(np.asarray(matrix, dtype=np.float64))
+        if weights.shape[1] != self.size:
+            raise InvalidInput(
+                f"a matrix of shape {weights.shape} does not fit an expression of {self.size} elements; "
+                f"give one with {self.size} columns"
+            )
+        terms = {v: sparse.csr_array(sparse.csr_array(weights) @ a) for v, a in self.terms.items()}
+        return Expr(terms, weights @ self.constant)
+
+    def __getitem__(self, key: Any) -> Expr:
+        picked = np.atleast_1d(np.arange(self.size)[key])
+        return Expr({v: a[picked] for v, a in self.terms.items()}, self.constant[picked])
+
+    def __iter__(self) -> Iterator[Expr]:
+        return (self[k] for k in range(self.size))
+
+    def sum(self) -> Expr:
+        """The sum of all elements, an expression of size 1."""
+        return np.ones((1, self.size)) @ self
+
+    def _spread(self, size: int) -> Expr:
+        return self if self.size == size else self[np.zeros(size, dtype=np.int64)]
+
+    def through(self, network: Network) -> SymbolicTrace:
+        """The symbolic trace of a network applied to this expression.
+
+        Raises:
+            InvalidInput: the sizes do not fit.
+        """
+        if self.size != network.input_size:
+            raise InvalidInput(
+                f"an expression of {self.size} elements goes into a network with {network.input_size} inputs; "
+                f"give {network.input_size} elements"
+            )
+        application = Application(network, self)
+
+        def value(node: str) -> Expr:
+            return Expr.of(NodeVariable(application, node))
+
+        return SymbolicTrace(
+            tuple(value(s.pre) for s in network.hidden),
+            tuple(value(str(s.activation)) for s in network.hidden),
+            value(network.output),
+        )
+
+    def value(self, point: Mapping[InputVariable, FloatArray]) -> FloatArray:
+        """The value at given inputs, by plain forward passes: no solver, no tolerance."""
+        total = self.constant.copy()
+        for variable, matrix in self.terms.items():
+            if isinstance(variable, InputVariable):
+                inner = np.asarray(point[variable], dtype=np.float64).ravel()
+            else:
+                application = variable.application
+                argument = application.argument.value(point)
+                inner = application.network.values(argument[None, :], variable.node)[variable.node][0]
+            total = total + matrix @ inner
+        return np.asarray(total)
+
+    def inputs(self) -> tuple[InputVariable, ...]:
+        """The input variables that the value depends on, each once."""
+        found: dict[InputVariable, None] = {}
+        for variable in self.terms:
+            if isinstance(variable, InputVariable):
+                found[variable] = None
+            else:
+                found.update(dict.fromkeys(variable.application.argument.inputs()))
+        return tuple(found)
+
+
+def _constant(value: Any, verb: str, size: int) -> FloatArray:
+    if isinstance(value, Expr):
+        raise InvalidInput(
+            f"an expression is {verb} an expression; products of symbols are not piecewise linear: use numbers"
+        )
+    return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64).ravel(), (size,)))
+
+
+def _as_expr(value: Any, size: int) -> Expr:
+    if isinstance(value, Expr):
+        return value
+    array = np.asarray(value, dtype=np.float64).ravel()
+    return Expr({}, np.array(np.broadcast_to(array, (max(size, array.size),))))
+
+
+class Input(Expr):
+    """An input variable as an expression; its `domain` is what a network may be asked about."""
+
+    __slots__ = ("variable",)
+
+    def __init__(self, domain: Domain, name: str = "x") -> None:
+        self.variable = InputVariable(name, domain)
+        eye = sparse.csr_array(sparse.eye_array(domain.size))
+        super().__init__({self.variable: eye}, np.zeros(domain.size))
+
+    @property
+    def domain(self) -> Domain:
+        """Where the input lives."""
+        return self.variable.domain
+
+
+def box(
+    lower: npt.ArrayLike, upper: npt.ArrayLike, shape: Sequence[int] | None = None, name: str = "x"
+) -> Input:
+    """An input with lower <= x <= upper.
+
+    Args:
+        lower, upper: scalars or arrays.
+        shape: needed where both bounds are scalars.
+
+    Raises:
+        InvalidInput: NaN, infinite or crossed bounds.
+
+    >>> box(0, 1, (28, 28)).size
+    784
+    """
+    low, high = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
+    size = math.prod(shape) if shape is not None else max(low.size, high.size)
+    flat = [np.broadcast_to(side.ravel(), (size,)) if side.size in (1, size) else side for side in (low, high)]
+    return Input(Box(flat[0].ravel(), flat[1].ravel()), name)
+
+
+def ball(
+    center: npt.ArrayLike,
+    radius: float,
+    norm: Norm = Norm.LINF,
+    clip: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    name: str = "x",
+) -> Input:
+    """An input with ||x - center|| <= radius, within clip where given (see `reludsl.domain.Ball`)."""
+    return Input(Ball(np.asarray(center, dtype=np.float64), radius, norm, clip), name)
+
+
+def polytope(matrix: npt.ArrayLike, limit: npt.ArrayLike, within: Box, name: str = "x") -> Input:
+    """An input in a box with matrix @ x <= limit (see `reludsl.domain.Polytope`)."""
+    rows, sides = np.asarray(matrix, dtype=np.float64), np.asarray(limit, dtype=np.float64)
+    return Input(Polytope(rows, sides, within), name)
+
+
+def as_domain(where: Input | Domain) -> Domain:
+    """The domain that an argument stands for: itself, or that of an input."""
+    return where.domain if isinstance(where, Input) else where

@@ -1,0 +1,305 @@
+"""From expressions to a program: trace the networks that the expressions mention, one block per layer.
+
+Only what the expressions depend on is compiled: the cone of a neuron in layer 2 holds nothing of layer 3.
+Each needed stage becomes
+
+    rows           z - W h = b        defines z, the pre-activation: a dense row stands here once
+    disjunctions   y = f(z)           one branch per piece, derived from the activation's declaration
+
+with the bounds of `reludsl.bounds` as column bounds. H constants are not made here: lowering a disjunction
+derives them (`reludsl.passes.big_m`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from reludsl.backend import FloatArray, IntArray
+from reludsl.bounds import Bounds, crown
+from reludsl.domain import Box, Domain
+from reludsl.errors import InvalidInput
+from reludsl.expr import Application, Expr, InputVariable, NodeVariable, Variable
+from reludsl.layers import Activation, AffineLayer
+from reludsl.network import INPUT, Network
+from reludsl.program import Columns, Disjunctions, Program, RowBlock, activity
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A program, and where the variables of the expressions stand in its original columns."""
+
+    program: Program
+    position: Mapping[Variable, slice]
+
+    def row(self, expr: Expr) -> tuple[IntArray, FloatArray, float]:
+        """An expression of size 1 as coefficients over the original columns: (index, value, offset).
+
+        Raises:
+            InvalidInput: more than one element.
+        """
+        if expr.size != 1:
+            raise InvalidInput(f"an objective has {expr.size} elements; take one, e.g. expression[0], or .sum()")
+        index: list[IntArray] = [np.zeros(0, dtype=np.int64)]
+        value: list[FloatArray] = [np.zeros(0)]
+        for variable, matrix in expr.terms.items():
+            start = self.position[variable].start
+            index.append(matrix.indices.astype(np.int64) + start)
+            value.append(matrix.data)
+        return np.concatenate(index), np.concatenate(value), float(expr.constant[0])
+
+    def inputs(self, x: FloatArray) -> dict[InputVariable, FloatArray]:
+        """The input variables' part of a point over the original columns."""
+        return {v: x[where] for v, where in self.position.items() if isinstance(v, InputVariable)}
+
+
+def disjunction(
+    name: str, activation: Activation, box: Box, z: IntArray, y: IntArray, width: int
+) -> Disjunctions:
+    """y_i = f(z_i) as one branch per piece: y - s_p z = c_p, and b_p <= z <= b_{p+1} where needed.
+
+    Where f is convex or concave, y - s_p z = c_p holds on piece p alone, so that the edges say nothing new.
+    The reach of y - s_p z is [min, max] of f(z) - s_p z over the interval: the H constants, for any f.
+
+    Args:
+        z, y: positions of the columns, shape (n,); width: number of columns of the program.
+    """
+    n, pieces = z.size, len(activation.slopes)
+    edged = pieces > 1 and not (activation.convex or activation.concave)
+    rows_per_branch = 2 if edged else 1
+    shape = (n, pieces, rows_per_branch)
+    lower, upper = np.zeros(shape), np.zeros(shape)
+    reach_lower, reach_upper = np.zeros(shape), np.zeros(shape)
+    held = activation.held_piece(box)
+    coefficient = np.zeros((n, pieces, rows_per_branch, 2))
+    edges = np.array([-np.inf, *activation.breaks, np.inf])
+    for p in range(pieces):
+        slope, intercept = activation.slopes[p], activation.intercepts[p]
+        least, most = activation.deviation(box, np.full(n, slope))
+        coefficient[:, p, 0] = (-slope, 1.0)
+        lower[:, p, 0] = upper[:, p, 0] = intercept
+        reach_lower[:, p, 0] = np.where(held == p, intercept, least)
+        reach_upper[:, p, 0] = np.where(held == p, intercept, most)
+        if edged:
+            coefficient[:, p, 1] = (1.0, 0.0)
+            lower[:, p, 1], upper[:, p, 1] = edges[p], edges[p + 1]
+            reach_lower[:, p, 1], reach_upper[:, p, 1] = box.lower, box.upper
+    columns = np.broadcast_to(np.stack([z, y], axis=1)[:, None, None, :], coefficient.shape)
+    total = n * pieces * rows_per_branch
+    matrix = sparse.csr_array(
+        (coefficient.ravel(), columns.ravel(), np.arange(0, 2 * total + 1, 2)), shape=(total, width)
+    )
+    matrix.eliminate_zeros()
+    return Disjunctions(
+        name,
+        matrix,
+        lower.ravel(),
+        upper.ravel(),
+        reach_lower.ravel(),
+        reach_upper.ravel(),
+        np.arange(0, total + 1, rows_per_branch),
+        np.arange(0, n * pieces + 1, pieces),
+        y,
+    )
+
+
+def affine_chain(network: Network, node: str) -> tuple[str, FloatArray | sparse.csr_array, FloatArray]:
+    """The node's value as W h + b of the nearest activation (or the input) before it: (its name, W, b)."""
+    layers: list[AffineLayer] = []
+    at = node
+    while at != INPUT:
+        layer = network.by_name[at].layer
+        if not isinstance(layer, AffineLayer):
+            break
+        layers.append(layer)
+        at = network.by_name[at].source
+    size = network.size(at)
+    matrix: FloatArray | sparse.csr_array | None = None
+    constant = np.zeros((1, size))
+    for layer in reversed(layers):
+        rows = layer.rows(matrix.shape[0] if matrix is not None else size)
+        matrix = rows if matrix is None else rows @ matrix
+        constant = layer(constant)
+    if matrix is None:
+        matrix = sparse.csr_array(sparse.eye_array(size))
+    return at, matrix, constant[0]
+
+
+def _clean(name: str) -> str:
+    return re.sub(r"[\s\[\]{};]", "_", name)
+
+
+class _Builder:
+    """Grows the blocks of a program, in an order in which everything comes after what it depends on."""
+
+    def __init__(self, known: Mapping[Network, Bounds]) -> None:
+        self.known = known
+        self.columns: list[Columns] = []
+        self.rows: list[tuple[str, sparse.csr_array, FloatArray, FloatArray, IntArray]] = []
+        self.groups: list[tuple[str, Activation, Box, IntArray, IntArray]] = []
+        self.position: dict[Variable, slice] = {}
+        self.bounds: dict[Application, Bounds] = {}
+        self.names: dict[str, int] = {}
+        self.width = 0
+
+    def add_columns(self, name: str, box: Box) -> slice:
+        """A block of columns under a name of its own."""
+        count = self.names.setdefault(name, 0)
+        self.names[name] += 1
+        label = _clean(name) if not count else f"{_clean(name)}.{count + 1}"
+        self.columns.append(Columns(label, box.lower, box.upper, np.zeros(box.size, dtype=np.bool_)))
+        self.width += box.size
+        return slice(self.width - box.size, self.width)
+
+    def add_input(self, variable: InputVariable) -> None:
+        domain = variable.domain
+        where = self.add_columns(variable.name, domain.enclosure)
+        self.position[variable] = where
+        extra = domain.constraints()
+        if extra.extra_lower.size:
+            self.add_columns(f"{variable.name}.norm", Box(extra.extra_lower, extra.extra_upper))
+        rows = extra.rows
+        if rows.matrix.shape[0]:
+            shift = sparse.csr_array((rows.matrix.shape[0], where.start))
+            self.rows.append(
+                (
+                    f"{variable.name}.domain",
+                    sparse.csr_array(sparse.hstack([shift, rows.matrix])),
+                    rows.lower,
+                    rows.upper,
+                    np.full(rows.lower.size, -1, dtype=np.int64),
+                )
+            )
+
+    def over_columns(self, expr: Expr) -> sparse.csr_array:
+        """The linear part of an expression over the columns so far."""
+        total = sparse.csr_array((expr.size, self.width))
+        for variable, matrix in expr.terms.items():
+            start = self.position[variable].start
+            padded = sparse.csr_array((matrix.data, matrix.indices + start, matrix.indptr), shape=total.shape)
+            total = total + padded
+        return sparse.csr_array(total)
+
+    def bounds_of(self, application: Application) -> Bounds:
+        if application not in self.bounds:
+            network = application.network
+            domain = self.domain_of(application.argument)
+            known = self.known.get(network)
+            fits = known is not None and known.domain is domain
+            self.bounds[application] = known if fits and known is not None else crown(network, domain)
+        return self.bounds[application]
+
+    def domain_of(self, argument: Expr) -> Domain:
+        """The domain of an argument: that of an input passed as it is, else the box around the expression."""
+        if len(argument.terms) == 1 and not argument.constant.any():
+            ((variable, matrix),) = argument.terms.items()
+            identity = matrix.shape[0] == matrix.shape[1] and (matrix != sparse.eye_array(matrix.shape[0])).nnz == 0
+            if isinstance(variable, InputVariable) and identity:
+                return variable.domain
+        low, high = np.array(argument.constant), np.array(argument.constant)
+        for variable, matrix in argument.terms.items():
+            box = (
+                variable.domain.enclosure
+                if isinstance(variable, InputVariable)
+                else self.bounds_of(variable.application).boxes[variable.node]
+            )
+            least, most = activity(matrix, box.lower, box.upper)
+            low, high = np.nextafter(low + least, -np.inf), np.nextafter(high + most, np.inf)
+        return Box(low, high)
+
+    def require(self, variable: Variable) -> None:
+        """Add the columns of a variable and of everything that it depends on."""
+        if variable in self.position:
+            return
+        if isinstance(variable, InputVariable):
+            self.add_input(variable)
+            return
+        application = variable.application
+        for inner in application.argument.terms:
+            self.require(inner)
+        network = application.network
+        boxes = self.bounds_of(application).boxes
+        layer = network.by_name[variable.node].layer
+        if isinstance(layer, AffineLayer):
+            before, matrix, constant = affine_chain(network, variable.node)
+            weights = sparse.csr_array(matrix)
+            if before == INPUT:
+                source = self.over_columns(application.argument)
+                linear = sparse.csr_array(weights @ source)
+                constant = constant + weights @ application.argument.constant
+            else:
+                inner = self.node(application, before)
+                start = self.position[inner].start
+                shape = (weights.shape[0], self.width)
+                linear = sparse.csr_array((weights.data, weights.indices + start, weights.indptr), shape=shape)
+            where = self.add_columns(variable.node, boxes[variable.node])
+            eye = sparse.eye_array(where.stop - where.start, format="csr")
+            gap = sparse.csr_array((eye.shape[0], where.start - linear.shape[1]))
+            defined = np.arange(where.start, where.stop)
+            block = sparse.csr_array(sparse.hstack([-linear, gap, eye], format="csr"))
+            self.rows.append((_clean(variable.node), block, constant, constant, defined))
+        else:
+            assert isinstance(layer, Activation)
+            source_node = network.by_name[variable.node].source
+            if source_node == INPUT:
+                z = self._argument_columns(application)
+            else:
+                z_where = self.position[self.node(application, source_node)]
+                z = np.arange(z_where.start, z_where.stop)
+            where = self.add_columns(variable.node, boxes[variable.node])
+            y = np.arange(where.start, where.stop)
+            self.groups.append((_clean(variable.node), layer, boxes[source_node], z, y))
+        self.position[variable] = where
+
+    def _argument_columns(self, application: Application) -> IntArray:
+        """Columns that equal the argument of an activation which takes the network's input itself."""
+        box = self.bounds_of(application).boxes[INPUT]
+        linear = self.over_columns(application.argument)
+        where = self.add_columns("argument", box)
+        eye = sparse.eye_array(box.size, format="csr")
+        defined = np.arange(where.start, where.stop)
+        constant = application.argument.constant
+        self.rows.append(("argument", sparse.csr_array(sparse.hstack([-linear, eye])), constant, constant, defined))
+        return defined
+
+    def node(self, application: Application, node: str) -> NodeVariable:
+        """The variable of a node, with its columns in place."""
+        variable = NodeVariable(application, node)
+        self.require(variable)
+        return variable
+
+    def program(self) -> Program:
+        def widened(matrix: sparse.csr_array) -> sparse.csr_array:
+            shape = (matrix.shape[0], self.width)
+            return sparse.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=shape)
+
+        return Program(
+            tuple(self.columns),
+            tuple(RowBlock(n, widened(m), low, high, d) for n, m, low, high, d in self.rows),
+            tuple(disjunction(n, layer, box, z, y, self.width) for n, layer, box, z, y in self.groups),
+        )
+
+
+def compile_program(exprs: Sequence[Expr], known: Mapping[Network, Bounds] | None = None) -> Compiled:
+    """The program of everything that the expressions depend on.
+
+    Args:
+        known: proved bounds per network; used where they are about the domain at hand.
+
+    >>> from reludsl.expr import box
+    >>> from reludsl.layers import Affine, relu
+    >>> net = Network.chain([Affine(np.array([[1.0]]), np.zeros(1)), relu], (1,), names=["z", "y"])
+    >>> program = compile_program([net(box(-1, 2, (1,)))]).program
+    >>> print("\\n".join(str(program).splitlines()[-4:-2]))
+    rows z
+      -1 x[0] + 1 z[0] = 0 defines z[0]
+    """
+    builder = _Builder(known or {})
+    for expr in exprs:
+        for variable in expr.terms:
+            builder.require(variable)
+    return Compiled(builder.program(), builder.position)

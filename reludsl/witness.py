@@ -1,0 +1,250 @@
+"""Inputs that show what a neuron can do: the store of witnesses, and the searches that feed it.
+
+A witness needs no solver and no trust: it is an input of the domain whose forward pass, in float64 with a
+proved bound on its rounding error, puts a pre-activation on one side of a break. Two witnesses on either
+side of a break prove that a neuron is unstable; nothing here ever proves that one is stable.
+
+The searches work on all undecided neurons at once: seeds (random points, vertices, the vertices that extreme
+a first-layer neuron), jumps to the maximiser of the gradient, and projected Adam ascent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from reludsl.backend import BoolArray, FloatArray, IntArray
+from reludsl.bounds import Bounds
+from reludsl.domain import Domain
+from reludsl.exact import exactly
+from reludsl.network import Network, Stage
+
+CHUNK = 2048
+"""Points per forward pass: enough for the matrix products, little enough for the caches."""
+
+
+@dataclass(slots=True)
+class Extremes:
+    """The lowest and highest pre-activations seen in one stage, and where.
+
+    `low_error` and `high_error` bound the rounding error of the values: the true value at `low_at[i]` is at
+    most `low[i] + low_error[i]`.
+    """
+
+    low: FloatArray
+    high: FloatArray
+    low_at: FloatArray
+    high_at: FloatArray
+    low_error: FloatArray
+    high_error: FloatArray
+
+
+class Witnesses:
+    """The most extreme inputs seen so far for every hidden neuron of a network over a domain.
+
+    >>> from reludsl.layers import Affine, relu
+    >>> from reludsl.domain import Box
+    >>> from reludsl.bounds import interval
+    >>> net = Network.chain([Affine(np.array([[1.0]]), np.zeros(1)), relu], (1,))
+    >>> store = Witnesses(interval(net, Box([-1.0], [1.0])))
+    >>> store.add(np.array([[-0.5], [0.25], [7.0]]))
+    >>> store.stages[0].low, store.stages[0].high
+    (array([-0.5]), array([0.25]))
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.network: Network = bounds.network
+        self.domain: Domain = bounds.domain
+        self.count = 0
+        self._error = self._forward_errors(bounds)
+        d = self.network.input_size
+        self.stages = [
+            Extremes(
+                np.full(s.size, np.inf),
+                np.full(s.size, -np.inf),
+                np.zeros((s.size, d)),
+                np.zeros((s.size, d)),
+                self._error[s.pre].copy(),
+                self._error[s.pre].copy(),
+            )
+            for s in self.network.hidden
+        ]
+
+    def _forward_errors(self, bounds: Bounds) -> dict[str, FloatArray]:
+        """A bound on the rounding error of every value, for every input of the domain at once."""
+        errors: dict[str, FloatArray] = {}
+        for node in self.network.cone(self.network.output):
+            source = errors.get(node.source, np.zeros(self.network.size(node.source)))
+            errors[node.name] = node.layer.forward_error(bounds.boxes[node.source], source)
+        return errors
+
+    def add(self, points: FloatArray) -> None:
+        """Run the points of a batch that lie in the domain, and keep what is more extreme than before."""
+        points = np.asarray(points, dtype=np.float64).reshape(-1, self.network.input_size)
+        points = points[self.domain.contains(points)]
+        self.count += len(points)
+        if not self.network.hidden:
+            return
+        last = self.network.hidden[-1].pre
+        for start in range(0, len(points), CHUNK):
+            batch = points[start : start + CHUNK]
+            self.harvest(batch, self.network.values(batch, last))
+
+    def harvest(self, batch: FloatArray, values: dict[str, FloatArray]) -> None:
+        """Keep what is more extreme in a forward pass that was made already, of points inside the domain."""
+        for stage, seen in zip(self.network.hidden, self.stages):
+            if stage.pre not in values:
+                continue
+            z = values[stage.pre]
+            columns = np.arange(stage.size)
+            for rows, best, at, error, better in (
+                (z.argmin(axis=0), seen.low, seen.low_at, seen.low_error, np.less),
+                (z.argmax(axis=0), seen.high, seen.high_at, seen.high_error, np.greater),
+            ):
+                found = z[rows, columns]
+                new = better(found, best)
+                best[new] = found[new]
+                at[new] = batch[rows[new]]
+                error[new] = self._error[stage.pre][new]
+
+    def sharpen(self, stage: Stage, neurons: IntArray) -> None:
+        """Replay the extremes of some neurons in exact rational arithmetic: their rounding error becomes that
+        of one rounding to float64. Slow; meant for near ties."""
+        seen = self.stages[stage.index]
+        for i in neurons.tolist():
+            for best, at, error in (
+                (seen.low, seen.low_at, seen.low_error),
+                (seen.high, seen.high_at, seen.high_error),
+            ):
+                exact = self.network.exact_values(exactly(at[i]), stage.pre)[stage.pre][i]
+                best[i] = float(exact)
+                error[i] = 0.0 if exact == best[i] else float(np.spacing(abs(best[i])))
+
+    def crossed(self, stage: Stage, strict: bool = False) -> BoolArray:
+        """Which neurons are unstable for certain: some break lies between the two extremes.
+
+        Args:
+            strict: with strict stability an extreme on the break counts as a crossing.
+        """
+        seen = self.stages[stage.index]
+        breaks = np.array(self.network.activation(stage).breaks)
+        low, high = seen.low + seen.low_error, seen.high - seen.high_error
+        if strict:
+            return np.searchsorted(breaks, low, side="left") < np.searchsorted(breaks, high, side="right")
+        return np.searchsorted(breaks, low, side="right") < np.searchsorted(breaks, high, side="left")
+
+
+def seeds(network: Network, domain: Domain, rng: np.random.Generator, count: int = 500) -> FloatArray:
+    """Starting points: random ones, vertices (dense and sparse), the two ends, and per neuron of the first
+    stage the points where it is largest and smallest (exact for a box)."""
+    n = network.input_size
+    signs = [
+        rng.integers(0, 2, (count, n)),
+        rng.random((count, n)) < 0.1,
+        rng.random((count, n)) < 0.03,
+        np.stack([np.zeros(n), np.ones(n)]),
+    ]
+    corners = [domain.maximiser(np.where(s, 1.0, -1.0)) for s in signs]
+    points = [domain.sample(rng, count), *corners]
+    if network.hidden:
+        first = network.hidden[0]
+        middle = domain.project(np.zeros((1, n)))
+        values = network.values(np.repeat(middle, first.size, axis=0), first.pre)
+        slope = network.gradient(values, first.pre, np.eye(first.size))
+        points += [domain.maximiser(slope), domain.maximiser(-slope)]
+    return np.concatenate(points)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Goals:
+    """Pre-activations to push over a threshold: `sign * z[neuron] > sign * threshold`, one entry per goal."""
+
+    stage: Stage
+    neuron: IntArray
+    sign: FloatArray
+    threshold: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.neuron)
+
+    def take(self, chosen: BoolArray) -> Goals:
+        """Some of the goals."""
+        return Goals(self.stage, self.neuron[chosen], self.sign[chosen], self.threshold[chosen])
+
+    def repeat(self, times: int) -> Goals:
+        """Every goal `times` times, side by side."""
+        return Goals(
+            self.stage,
+            np.repeat(self.neuron, times),
+            np.repeat(self.sign, times),
+            np.repeat(self.threshold, times),
+        )
+
+
+def _climb(store: Witnesses, goals: Goals, points: FloatArray, step: Callable[[int, FloatArray, FloatArray], FloatArray], iterations: int) -> Iterator[BoolArray]:
+    """Follow `step(iteration, points, gradient)`, harvesting every point; yields which goals are reached."""
+    network, domain = store.network, store.domain
+    rows = np.zeros((len(goals), goals.stage.size))
+    rows[np.arange(len(goals)), goals.neuron] = goals.sign
+    for t in range(iterations):
+        values = network.values(points, goals.stage.pre)
+        store.harvest(points, values)
+        gradient = network.gradient(values, goals.stage.pre, rows)
+        reached = goals.sign * (values[goals.stage.pre][np.arange(len(goals)), goals.neuron] - goals.threshold) > 0
+        yield reached
+        points = domain.project(step(t, points, gradient))
+
+
+def jump(store: Witnesses, goals: Goals, points: FloatArray, iterations: int = 20) -> BoolArray:
+    """Jump to the maximiser of the gradient over the domain, later only part of the way. True where reached."""
+
+    def step(t: int, x: FloatArray, gradient: FloatArray) -> FloatArray:
+        pace = 1.0 if t < 6 else 0.3
+        return x + pace * (store.domain.maximiser(gradient) - x)
+
+    done = np.zeros(len(goals), dtype=np.bool_)
+    for reached in _climb(store, goals, points, step, iterations):
+        done |= reached
+        if done.all():
+            break
+    return done
+
+
+def ascend(
+    store: Witnesses,
+    goals: Goals,
+    rng: np.random.Generator,
+    starts: int = 32,
+    iterations: int = 200,
+    rate: float = 0.05,
+    stop: Callable[[], bool] = lambda: False,
+) -> BoolArray:
+    """Projected Adam ascent from `starts` points per goal, all goals in one batch. True where one start reached.
+
+    Args:
+        rate: step length as a share of each coordinate's width; falls to a twentieth at the end.
+        stop: asked between steps; True ends the search.
+    """
+    domain, n = store.domain, store.network.input_size
+    width = domain.enclosure.upper - domain.enclosure.lower
+    count = len(goals) * starts
+    kinds = np.arange(count) % 3
+    vertices = domain.maximiser(np.where(rng.random((count, n)) < np.where(kinds == 1, 0.5, 0.1)[:, None], 1.0, -1.0))
+    points = np.where((kinds == 0)[:, None], domain.sample(rng, count), vertices)
+    first, second = np.zeros((count, n)), np.zeros((count, n))
+
+    def step(t: int, x: FloatArray, gradient: FloatArray) -> FloatArray:
+        nonlocal first, second
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        direction = (first / (1 - 0.9 ** (t + 1))) / (np.sqrt(second / (1 - 0.999 ** (t + 1))) + 1e-12)
+        return np.asarray(x + rate * (1 - 0.95 * (t + 1) / iterations) * width * direction)
+
+    done = np.zeros(len(goals), dtype=np.bool_)
+    for reached in _climb(store, goals.repeat(starts), points, step, iterations):
+        done |= reached.reshape(len(goals), starts).any(axis=1)
+        if done.all() or stop():
+            break
+    return done
