@@ -210,6 +210,9 @@ class Scale(AffineLayer):
         factor = exactly(np.broadcast_to(self.factor, x.shape).copy())
         return np.asarray(x / factor if self.divide else x * factor)
 
+    def exact_adjoint(self, a: ExactArray, size: int) -> ExactArray:
+        return self.exact(a)
+
 
 def _same_size(shape: Shape, constant: FloatArray, verb: str) -> Shape:
     size = int(np.prod(shape))

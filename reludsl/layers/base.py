@@ -11,6 +11,7 @@ whatever shape the network gives the tensor. Two kinds exist so far:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -172,6 +173,15 @@ class AffineLayer(ABC):
             part = slice(matrix.indptr[i], matrix.indptr[i + 1])
             if part.stop > part.start:
                 out[i] = out[i] + weights[part] @ x[matrix.indices[part]]
+        return out
+
+    def exact_adjoint(self, a: ExactArray, size: int) -> ExactArray:
+        """a W for one row vector in exact arithmetic: (size_out,) -> (size,)."""
+        matrix = sparse.csr_array(self.rows(size))
+        out: ExactArray = np.array([Fraction(0)] * size, dtype=object)
+        for i in np.flatnonzero([bool(v) for v in a]):
+            part = slice(matrix.indptr[i], matrix.indptr[i + 1])
+            out[matrix.indices[part]] += a[i] * exactly(matrix.data[part])
         return out
 
     def interval(self, box: Box) -> Box:

@@ -1,0 +1,68 @@
+"""Networks in and out of files: `read(path)` and `write(net, path)` choose the format by the file's name.
+
+| name | format | module |
+|---|---|---|
+| `.onnx`, `.onnx.gz` | ONNX | `reludsl.io.onnx` |
+| `.npz` | numpy arrays: W0, b0, W1, b1, ... or a described network | `reludsl.io.npz` |
+
+PyTorch modules live in memory: `from_torch` and `to_torch` (`reludsl.io.torch`). Neither onnx nor torch is
+imported before it is used.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from reludsl.errors import FileProblem
+from reludsl.io.npz import read_npz as read_npz
+from reludsl.io.npz import write_npz as write_npz
+from reludsl.io.onnx import ImportReport as ImportReport
+from reludsl.io.onnx import read_onnx as read_onnx
+from reludsl.io.onnx import read_with_report as read_with_report
+from reludsl.io.onnx import write_onnx as write_onnx
+from reludsl.io.rounding import rounded as rounded
+from reludsl.io.torch import from_torch as from_torch
+from reludsl.io.torch import to_torch as to_torch
+from reludsl.network import Network
+
+SUFFIXES = (".onnx", ".onnx.gz", ".npz")
+"""File names that can be read and written."""
+
+
+def _suffix(path: str | os.PathLike[str]) -> str:
+    name = Path(path).name.lower()
+    for suffix in SUFFIXES:
+        if name.endswith(suffix):
+            return suffix
+    raise FileProblem(
+        f"{path}: the name ends in none of {', '.join(SUFFIXES)}, so its format is unknown; rename or "
+        "convert it"
+    )
+
+
+def read(path: str | os.PathLike[str], *, check: bool = True) -> Network:
+    """The network of a file.
+
+    Args:
+        check: compare an ONNX file with onnxruntime on random points, where that is installed.
+
+    Raises:
+        FileProblem: missing, damaged, or a name of no known format.
+        InvalidInput: weights or shapes that make no network.
+        UnsupportedOperator: an operator that no layer stands for.
+    """
+    return read_npz(path) if _suffix(path) == ".npz" else read_onnx(path, check=check)
+
+
+def write(net: Network, path: str | os.PathLike[str]) -> None:
+    """Write a network, whole or not at all: ONNX in float32, `.npz` in float64.
+
+    Raises:
+        FileProblem: a name of no known format, or a folder that takes no file.
+        InvalidInput, UnsupportedOperator: a weight or a layer that the format does not hold.
+    """
+    if _suffix(path) == ".npz":
+        write_npz(net, path)
+    else:
+        write_onnx(net, path)

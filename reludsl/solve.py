@@ -1,0 +1,245 @@
+"""A compiled question on a backend: one model, many objectives, every answer checked.
+
+The program is taken apart into independent parts, each lowered and loaded once; an objective is set on the
+parts that it touches. What comes back is a bound that may be used in a proof, and inputs that may be replayed:
+
+* the bound of an LP is recomputed from its duals, outward rounded (`reludsl.certificate.dual_bound`);
+* the bound of an integer program is the solver's, widened by its tolerances;
+* a point counts only through its inputs, moved into their domains; the caller runs the network on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from reludsl.backend import (
+    Backend,
+    Capability,
+    FloatArray,
+    IntArray,
+    Limits,
+    Matrix,
+    OnPoint,
+    PointKind,
+    Reply,
+    Result,
+    Sense,
+    Session,
+    Status,
+    require,
+)
+from reludsl.certificate import dual_bound
+from reludsl.expr import Expr, InputVariable
+from reludsl.formulate import Compiled
+from reludsl.passes import Formulation, lower, parts
+from reludsl.program import Program
+
+TOLERANCE = 1e-6
+"""Feasibility and integrality tolerance that solvers work with."""
+
+Inputs = dict[InputVariable, FloatArray]
+OnInputs = Callable[[PointKind, Inputs], Reply]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a solve proved and found.
+
+    Args:
+        status: why it ended.
+        bound: nothing in the domain is better than this; infinite when nothing was proved.
+        inputs: values of the input variables of the best point, inside their domains; None without a point.
+        nodes, seconds: of the tree, in the solver.
+        trusted: False when the solver voided its word; the bound is infinite then.
+        note: what a person should know.
+    """
+
+    status: Status
+    bound: float
+    inputs: Inputs | None
+    nodes: int
+    seconds: float
+    trusted: bool
+    note: str
+
+
+@dataclass(slots=True, eq=False)
+class _Loaded:
+    """One part, lowered and loaded."""
+
+    program: Program
+    matrix: Matrix
+    session: Session
+    columns: IntArray
+    constrained: bool
+
+
+class Model:
+    """A compiled program on a backend. Use as a context manager, or `close` it.
+
+    Args:
+        compiled: from `reludsl.formulate.compile_program`.
+        backend: see `reludsl.plugins.load`.
+        budget: of `reludsl.passes.sparsify`.
+
+    Raises:
+        UnsupportedCapability: the backend cannot solve integer programs and there are some.
+    """
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        backend: Backend,
+        limits: Limits | None = None,
+        formulation: Formulation = Formulation.BIG_M,
+        budget: float = 1e-7,
+    ) -> None:
+        self.compiled = compiled
+        self.backend = backend
+        self.limits = limits or Limits()
+        self._loaded: list[_Loaded] = []
+        self.binaries = 0
+        for part in parts(compiled.program):
+            lowered = lower(part.program, formulation, budget)
+            matrix = lowered.matrix()
+            if matrix.integer.any():
+                require(backend, Capability.MILP, "use method='lp', or a backend with integer columns")
+            self.binaries += int(matrix.integer.sum())
+            constrained = any((b.defines < 0).any() for b in part.program.rows)
+            session = backend.open(matrix, self.limits)
+            self._loaded.append(_Loaded(lowered, matrix, session, part.columns, constrained))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the solver's memory; may be called twice."""
+        for loaded in self._loaded:
+            loaded.session.close()
+
+    def optimise(
+        self,
+        expr: Expr,
+        sense: Sense,
+        *,
+        relax: bool = False,
+        time_limit: float | None = None,
+        stop_bound: float | None = None,
+        stop_objective: float | None = None,
+        on_inputs: OnInputs | None = None,
+    ) -> Outcome:
+        """Optimise an expression of size 1 over the domains.
+
+        Args:
+            relax: over the LP relaxation; the bound comes from the duals.
+            stop_bound, stop_objective: see `reludsl.backend.Session.solve`; of use with one part only.
+            on_inputs: called with the inputs of every point that the solver shows.
+        """
+        index, value, offset = self.compiled.row(expr)
+        cost = np.zeros(self.compiled.program.size)
+        np.add.at(cost, index, value)
+        touched = [p for p in self._loaded if p.constrained or cost[p.columns].any()]
+        whole = np.full(cost.size, np.nan)
+        bound, nodes, seconds, trusted = offset, 0, 0.0, True
+        status, notes, found = Status.OPTIMAL, [], True
+        alone = len(touched) == 1
+        for part in touched:
+            columns = part.columns
+            shift = offset if alone else 0.0
+            result, part_bound = self._solve(
+                part, cost[columns], sense, relax, time_limit,
+                None if stop_bound is None or not alone else stop_bound - shift,
+                None if stop_objective is None or not alone else stop_objective - shift,
+                self._listener(part, on_inputs) if alone else None,
+            )
+            bound += part_bound
+            nodes, seconds = nodes + result.nodes, seconds + result.seconds
+            trusted &= result.trusted
+            if result.note:
+                notes.append(result.note)
+            if result.status is not Status.OPTIMAL:
+                status = result.status
+            if result.x is None:
+                found = False
+            else:
+                whole[columns] = part.program.original(result.x)
+        worst = np.inf if sense is Sense.MAXIMIZE else -np.inf
+        proved = float(bound) if trusted and np.isfinite(bound) else worst
+        return Outcome(
+            status, proved, self._inputs(whole) if found else None, nodes, seconds, trusted, "; ".join(notes)
+        )
+
+    def _solve(
+        self,
+        part: _Loaded,
+        cost: FloatArray,
+        sense: Sense,
+        relax: bool,
+        time_limit: float | None,
+        stop_bound: float | None,
+        stop_objective: float | None,
+        on_point: OnPoint | None,
+    ) -> tuple[Result, float]:
+        trace = part.program.original
+        row = np.asarray(cost @ trace.matrix)
+        constant = float(cost @ trace.offset)
+        index = np.flatnonzero(row)
+        part.session.set_cost(index, row[index], sense, constant)
+        integral = bool(part.matrix.integer.any()) and not relax
+        events = Capability.INCUMBENT_EVENTS | Capability.NODE_EVENTS
+        result = part.session.solve(
+            relax=relax,
+            time_limit=time_limit,
+            stop_bound=stop_bound if integral else None,
+            stop_objective=stop_objective if integral else None,
+            on_point=on_point if integral and events & self.backend.capabilities else None,
+        )
+        return result, self._bound(part, row, constant, sense, integral, result)
+
+    def _bound(
+        self, part: _Loaded, row: FloatArray, constant: float, sense: Sense, integral: bool, result: Result
+    ) -> float:
+        sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
+        if not result.trusted or result.status in (Status.FAILED, Status.UNBOUNDED, Status.INFEASIBLE):
+            return sign * np.inf
+        if not integral and result.row_duals is not None:
+            return sign * dual_bound(part.matrix, sign * row, sign * result.row_duals) + constant
+        if result.bound is None:
+            return sign * np.inf
+        # trusted: an integer program's bound is the solver's word, within its tolerances
+        return result.bound + sign * self.slack(part.matrix)
+
+    def slack(self, matrix: Matrix | None = None) -> float:
+        """What the solver's tolerances may have moved a bound by: tolerance x (1 + the largest column bound)."""
+        chosen = [matrix] if matrix is not None else [p.matrix for p in self._loaded]
+        reach = max((float(np.abs([m.lower, m.upper]).max(initial=0.0)) for m in chosen), default=0.0)
+        return TOLERANCE * (1.0 + reach)
+
+    def _listener(self, part: _Loaded, on_inputs: OnInputs | None) -> OnPoint | None:
+        if on_inputs is None:
+            return None
+
+        def listen(kind: PointKind, x: FloatArray, objective: float, bound: float) -> Reply:
+            whole = np.full(self.compiled.program.size, np.nan)
+            whole[part.columns] = part.program.original(x)
+            return on_inputs(kind, self._inputs(whole))
+
+        return listen
+
+    def _inputs(self, whole: FloatArray) -> Inputs:
+        """The inputs of a point over the original columns; where the question leaves one free, its domain's projection of 0."""
+        found = self.compiled.inputs(whole)
+        return {
+            variable: variable.domain.project(np.where(np.isfinite(x), x, 0.0)[None, :])[0]
+            for variable, x in found.items()
+        }

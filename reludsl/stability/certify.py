@@ -1,0 +1,185 @@
+"""The ladder from cheap to dear: witnesses, bounds, searches, and integer programs for what is left.
+
+`auto`        samples and vertices -> linear bounds -> gradient jumps -> Adam ascent -> two solves per open neuron
+`per-neuron`  linear bounds, then two solves per neuron, each stopped as soon as the sign is known
+
+Only a proved bound makes a neuron stable, only two replayed inputs make it unstable. A time limit, an
+exception, a sample or a solver's word on a point never do; such a neuron is unknown, with the reason.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from reludsl.backend import Backend, FloatArray, Limits
+from reludsl.bounds import crown, interval
+from reludsl.bounds.ties import exact_upper
+from reludsl.domain import Box, Domain
+from reludsl.exact import rounded_up
+from reludsl.expr import Input, as_domain
+from reludsl.network import Network, Stage
+from reludsl.stability.facts import UNKNOWN, Facts, Ledger, OnProgress, Progress, Rung, StageFacts, Unknown
+from reludsl.stability.solves import Budget, decide_by_solving
+from reludsl.witness import Goals, Witnesses, ascend, jump, seeds
+
+TIES = 64
+"""Near ties per stage that are looked at in exact arithmetic."""
+
+
+class Method(enum.Enum):
+    """How `stable` decides."""
+
+    AUTO = "auto"
+    PER_NEURON = "per-neuron"
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    ledger: Ledger
+    domain: Domain
+    rng: np.random.Generator
+    budget: Budget
+    progress: OnProgress
+
+    @contextmanager
+    def rung(self, name: str) -> Iterator[None]:
+        before, start = self.ledger.decided(), time.perf_counter()
+        self.progress(Progress(name, before, self.ledger.bounds.network.neurons))
+        yield
+        took = time.perf_counter() - start
+        self.ledger.rungs.append(Rung(name, self.ledger.decided() - before, took))
+
+
+def stable(
+    network: Network,
+    where: Input | Domain,
+    *,
+    method: Method | str = Method.AUTO,
+    data: FloatArray | None = None,
+    backend: Backend | str | None = None,
+    strict: bool = False,
+    time_limit: float | None = None,
+    threads: int = 1,
+    seed: int = 0,
+    progress: OnProgress = lambda _: None,
+) -> Facts:
+    """For every hidden neuron: which piece it stays on over the domain, or two inputs that show it switches.
+
+    Non-strict: stably inactive iff max z <= 0, stably active iff min z >= 0 on the domain (for a ReLU).
+
+    Args:
+        where: the domain, or an input that has one.
+        method: see `Method`.
+        data: inputs (m, input_size) that may serve as witnesses.
+        backend: solver for what witnesses and bounds leave open; the first installed by default.
+        strict: count a pre-activation of exactly the break as a switch.
+        time_limit: seconds for the whole run; what is open then is unknown.
+        seed: of the random starts; the same seed gives the same run.
+        progress: called now and then.
+
+    Raises:
+        InvalidInput: the domain or the data do not fit the network.
+
+    >>> from reludsl.layers import Affine, relu
+    >>> net = Network.chain([Affine(np.array([[1.0], [1.0], [1.0]]), np.array([1.0, 0.0, -1.0])), relu], (1,))
+    >>> facts = stable(net, Box([-1.0], [1.0]))
+    >>> facts.stages[0].stably_active, facts.stages[0].unstable, facts.stages[0].stably_inactive
+    (array([0]), array([1]), array([2]))
+    """
+    chosen = Method(method)
+    start = time.perf_counter()
+    domain = as_domain(where)
+    network.check_domain(domain)
+    first = interval(network, domain)
+    ledger = Ledger(first, Witnesses(first), strict)
+    run = _Run(ledger, domain, np.random.default_rng(seed), Budget(start, time_limit), progress)
+    pool = seeds(network, domain, run.rng) if chosen is Method.AUTO else domain.project(np.zeros((1, domain.size)))
+    with run.rung("witnesses"):
+        if data is not None:
+            ledger.witnesses.add(data)
+        ledger.witnesses.add(pool)
+    with run.rung("bounds"):
+        ledger.bounds = crown(network, domain)
+        _settle_ties(run)
+    if chosen is Method.AUTO:
+        with run.rung("vertex jumps"):
+            _jump(run, pool)
+        with run.rung("ascent"):
+            _ascend(run)
+    if any(len(ledger.goals(stage)) for stage in network.hidden):
+        with run.rung("solves"):
+            decide_by_solving(ledger, domain, backend, Limits(threads=threads, seed=seed), run.budget, progress)
+    return _report(ledger, domain, time.perf_counter() - start)
+
+
+def _report(ledger: Ledger, domain: Domain, seconds: float) -> Facts:
+    network = ledger.bounds.network
+    stages = []
+    for stage in network.hidden:
+        piece = ledger.pieces(stage)
+        slopes = np.array(network.activation(stage).slopes)
+        slope = np.where(piece >= 0, slopes[np.maximum(piece, 0)], np.nan)
+        stages.append(StageFacts(stage, piece, slope, ledger.bounds.pre(stage)))
+        for neuron in np.flatnonzero(piece == UNKNOWN).tolist():
+            ledger.unknown.setdefault((stage.index, neuron), Unknown("no rung decided it", 0.0))
+    open_ = {(s.stage.index, n) for s in stages for n in s.unknown.tolist()}
+    unknown = {key: why for key, why in ledger.unknown.items() if key in open_}
+    return Facts(
+        network, domain, ledger.bounds, tuple(stages), tuple(ledger.rungs), unknown,
+        ledger.witnesses, ledger.strict, seconds,
+    )
+
+
+def _jump(run: _Run, pool: FloatArray, repeats: int = 6) -> None:
+    for stage in run.ledger.bounds.network.hidden:
+        for _ in range(repeats):
+            goals = run.ledger.goals(stage)
+            if not len(goals) or run.budget.spent():
+                break
+            jump(run.ledger.witnesses, goals, pool[run.rng.integers(0, len(pool), len(goals))])
+
+
+def _ascend(run: _Run, batch: int = 64) -> None:
+    for stage in run.ledger.bounds.network.hidden:
+        goals = run.ledger.goals(stage)
+        for start in range(0, len(goals), batch):
+            if run.budget.spent():
+                return
+            chosen = np.zeros(len(goals), dtype=np.bool_)
+            chosen[start : start + batch] = True
+            ascend(run.ledger.witnesses, goals.take(chosen), run.rng, stop=run.budget.spent)
+
+
+def _settle_ties(run: _Run) -> None:
+    """Where a bound misses a break by its rounding error, or a witness lies on the break by as little: look exactly."""
+    ledger = run.ledger
+    for stage in ledger.bounds.network.hidden:
+        goals = ledger.goals(stage)
+        box = ledger.bounds.pre(stage)
+        reach = 1e-11 * (1.0 + box.magnitude[goals.neuron])
+        side = np.where(goals.sign > 0, box.upper[goals.neuron], box.lower[goals.neuron])
+        near = np.flatnonzero(np.abs(side - goals.threshold) <= reach)[:TIES]
+        if near.size:
+            ledger.witnesses.sharpen(stage, np.unique(goals.neuron[near]))
+            ledger.bounds = ledger.bounds.tightened(_exact_box(ledger, run.domain, stage, goals, near))
+
+
+def _exact_box(ledger: Ledger, domain: Domain, stage: Stage, goals: Goals, chosen: np.ndarray[tuple[int], np.dtype[np.int64]]) -> dict[str, Box]:
+    network, box = ledger.bounds.network, ledger.bounds.pre(stage)
+    lower, upper = box.lower.copy(), box.upper.copy()
+    for k in chosen.tolist():
+        neuron, sign = int(goals.neuron[k]), float(goals.sign[k])
+        row = np.zeros(stage.size)
+        row[neuron] = sign
+        limit = rounded_up(exact_upper(network, domain.enclosure, stage.pre, row, ledger.bounds.boxes))
+        if sign > 0:
+            upper[neuron] = min(upper[neuron], limit)
+        else:
+            lower[neuron] = max(lower[neuron], -limit)
+    return {stage.pre: Box(lower, upper)}

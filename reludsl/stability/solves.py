@@ -1,0 +1,194 @@
+"""What witnesses and bounds leave open: an LP, then an integer program, per open neuron and direction.
+
+All neurons of a stage share one loaded model. Stages are taken in order, and what was proved above tightens
+the model below. A solve stops as soon as the sign is known: a bound beyond the break proves, an incumbent
+beyond it is replayed and refutes. Every input that the solver shows feeds the witness store.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from reludsl import plugins
+from reludsl.backend import Backend, Capability, Limits, PointKind, Reply, Sense, Status
+from reludsl.bounds import crown
+from reludsl.domain import Box, Domain
+from reludsl.errors import MissingBackend
+from reludsl.expr import Expr, Input, InputVariable
+from reludsl.formulate import compile_program
+from reludsl.network import Stage
+from reludsl.solve import Inputs, Model, Outcome
+from reludsl.stability.facts import UNKNOWN, Ledger, OnProgress, Progress, Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A start and a number of seconds; None is without limit."""
+
+    start: float
+    seconds: float | None
+
+    def left(self) -> float | None:
+        """Seconds left, at least 0; None without limit."""
+        if self.seconds is None:
+            return None
+        return max(0.0, self.seconds - (time.perf_counter() - self.start))
+
+    def spent(self) -> bool:
+        """No time is left."""
+        return self.left() == 0.0
+
+    def share(self, parts: int) -> float | None:
+        """An equal share of what is left."""
+        left = self.left()
+        return None if left is None else left / max(parts, 1)
+
+
+def decide_by_solving(
+    ledger: Ledger,
+    domain: Domain,
+    backend: Backend | str | None,
+    limits: Limits,
+    budget: Budget,
+    progress: OnProgress,
+) -> None:
+    """Two solves per open neuron at most; the ledger takes the bounds, witnesses and reasons."""
+    network = ledger.bounds.network
+    try:
+        solver = plugins.default() if backend is None else plugins.load(backend)
+        solver.version()
+    except MissingBackend as error:
+        if backend is not None:
+            raise
+        _give_up(ledger, f"no solver is installed: {error}")
+        return
+    for stage in network.hidden:
+        if not len(ledger.goals(stage)):
+            continue
+        ledger.bounds = crown(network, domain, ledger.bounds)
+        if len(ledger.goals(stage)):
+            _Stage(ledger, domain, solver, limits, budget, progress, stage).run()
+
+
+def _give_up(ledger: Ledger, reason: str) -> None:
+    for stage in ledger.bounds.network.hidden:
+        for neuron in ledger.goals(stage).neuron.tolist():
+            ledger.unknown[stage.index, neuron] = Unknown(reason, 0.0)
+
+
+@dataclass(slots=True, eq=False)
+class _Stage:
+    ledger: Ledger
+    domain: Domain
+    backend: Backend
+    limits: Limits
+    budget: Budget
+    progress: OnProgress
+    stage: Stage
+
+    def run(self) -> None:
+        network = self.ledger.bounds.network
+        x = Input(self.domain)
+        pre = network.trace(x).pre[self.stage.index]
+        compiled = compile_program([pre], {network: self.ledger.bounds})
+        goals = self.ledger.goals(self.stage)
+        with Model(compiled, self.backend, self.limits) as model:
+            for k in range(len(goals)):
+                neuron, sign = int(goals.neuron[k]), float(goals.sign[k])
+                self.progress(Progress(f"solves, {self.stage.name}", self.ledger.decided(), network.neurons))
+                if not self._open(neuron):
+                    continue
+                if self.budget.spent():
+                    self._unknown(neuron, "the time limit was reached before it", 0.0)
+                    continue
+                start = time.perf_counter()
+                share = self.budget.share(len(goals) - k)
+                reason = self._decide(model, pre[neuron], x.variable, neuron, sign, float(goals.threshold[k]), share)
+                if reason:
+                    self._unknown(neuron, reason, time.perf_counter() - start)
+
+    def _open(self, neuron: int) -> bool:
+        return bool(self.ledger.pieces(self.stage)[neuron] == UNKNOWN)
+
+    def _unknown(self, neuron: int, reason: str, seconds: float) -> None:
+        before = self.ledger.unknown.get((self.stage.index, neuron))
+        spent = seconds + (before.seconds if before else 0.0)
+        self.ledger.unknown[self.stage.index, neuron] = Unknown(reason, spent)
+
+    def _decide(
+        self, model: Model, z: Expr, variable: InputVariable, neuron: int, sign: float, threshold: float,
+        seconds: float | None,
+    ) -> str:
+        """An empty text when the goal is settled, else why not."""
+        sense = Sense.MAXIMIZE if sign > 0 else Sense.MINIMIZE
+        started = time.perf_counter()
+
+        def left() -> float | None:
+            return None if seconds is None else max(0.01, seconds - (time.perf_counter() - started))
+
+        def harvest(kind: PointKind, inputs: Inputs) -> Reply:
+            self.ledger.witnesses.add(inputs[variable][None, :])
+            return None
+
+        def learn(outcome: Outcome) -> bool:
+            if outcome.inputs is not None:
+                self.ledger.witnesses.add(outcome.inputs[variable][None, :])
+            self._tighten(neuron, sign, outcome.bound)
+            return self._settled(neuron, sign, threshold)
+
+        outcome = model.optimise(z, sense, relax=True, time_limit=left())
+        if learn(outcome) or not model.binaries:
+            return "" if self._settled(neuron, sign, threshold) else self._why(outcome, sign, threshold, model)
+        slack = model.slack()
+        target = threshold + sign * slack
+        outcome = model.optimise(
+            z, sense, time_limit=left(), stop_bound=threshold - sign * 2 * slack, stop_objective=target,
+            on_inputs=harvest,
+        )
+        if learn(outcome):
+            return ""
+        if outcome.status is Status.STOPPED:
+            # the incumbent passed the break only within the solver's tolerances: ask for the true optimum
+            outcome = model.optimise(z, sense, time_limit=left(), on_inputs=harvest)
+            if learn(outcome):
+                return ""
+        return self._why(outcome, sign, threshold, model)
+
+    def _tighten(self, neuron: int, sign: float, bound: float) -> None:
+        """Use a proved bound, unless a witness contradicts it: then nothing of this solver may be used."""
+        box = self.ledger.bounds.pre(self.stage)
+        seen = self.ledger.witnesses.stages[self.stage.index]
+        lower, upper = box.lower.copy(), box.upper.copy()
+        if sign > 0 and seen.high[neuron] - seen.high_error[neuron] <= bound < upper[neuron]:
+            upper[neuron] = bound
+        elif sign < 0 and seen.low[neuron] + seen.low_error[neuron] >= bound > lower[neuron]:
+            lower[neuron] = bound
+        else:
+            return
+        self.ledger.bounds = self.ledger.bounds.tightened({self.stage.pre: Box(lower, upper)})
+
+    def _settled(self, neuron: int, sign: float, threshold: float) -> bool:
+        """The neuron is decided, or this direction cannot pass the break, or it was seen to."""
+        if not self._open(neuron):
+            return True
+        goals = self.ledger.goals(self.stage)
+        same = (goals.neuron == neuron) & (goals.sign == sign) & (goals.threshold == threshold)
+        return not bool(same.any())
+
+    def _why(self, outcome: Outcome, sign: float, threshold: float, model: Model) -> str:
+        word = "maximum" if sign > 0 else "minimum"
+        if not outcome.trusted or outcome.status is Status.FAILED:
+            return f"{self.backend.name} failed: {outcome.note or outcome.status.value}"
+        if outcome.status is Status.INFEASIBLE:
+            return f"{self.backend.name} called a feasible program infeasible; its answer is not used"
+        if outcome.status is Status.LIMIT:
+            return f"time limit; the {word} is proved to be within {outcome.bound:.3g} of a break at {threshold:g}"
+        if Capability.BOUND not in self.backend.capabilities:
+            return f"{self.backend.name} proves no bounds; use a backend that does, e.g. backend='highs'"
+        return (
+            f"the {word} is {outcome.bound:.3g}, closer to the break at {threshold:g} than the solver's "
+            f"tolerance {model.slack():.1g} can tell"
+        )
+
+

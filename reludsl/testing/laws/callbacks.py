@@ -1,0 +1,195 @@
+"""Laws about `on_point`: what it is shown, what its replies do, and that nothing is swallowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reludsl.backend import (
+    Backend,
+    Capability,
+    FloatArray,
+    PointKind,
+    Reply,
+    Result,
+    Sense,
+    Status,
+    Stop,
+    UnsupportedCapability,
+)
+from reludsl.testing.cases import (
+    TOLERANCE,
+    Case,
+    NotOffered,
+    at_most,
+    close,
+    hold,
+    knapsack,
+    needs,
+    opened,
+    same,
+    sound,
+    truth,
+    with_rows,
+)
+
+__all__: list[str] = []
+
+_ITEMS = 11
+_EVENTS = Capability.INCUMBENT_EVENTS | Capability.NODE_EVENTS
+
+
+class _Mine(Exception):
+    """An exception that no solver knows."""
+
+
+def _branching(sense: Sense = Sense.MAXIMIZE) -> Case:
+    """Fractional at the root, so that nodes and several incumbents exist."""
+    base = knapsack(_ITEMS)
+    sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
+    return Case(base.matrix, sign * base.cost, sense, offset=2.5)
+
+
+def _watched(backend: Backend) -> None:
+    if not backend.capabilities & _EVENTS:
+        raise NotOffered(f"{backend.name} offers neither INCUMBENT_EVENTS nor NODE_EVENTS")
+
+
+def law_incumbents_are_points(backend: Backend) -> None:
+    """Every incumbent shown satisfies the program, has its value, and does not beat the bound shown or proved."""
+    needs(backend, Capability.INCUMBENT_EVENTS)
+    for sense in Sense:
+        problem = _branching(sense)
+        seen: list[tuple[PointKind, FloatArray, float, float]] = []
+        with opened(backend, problem) as session:
+            answer = session.solve(on_point=_noting(seen))
+        same(backend, problem, result=answer)
+        incumbents = [entry for entry in seen if entry[0] is PointKind.INCUMBENT]
+        hold(bool(incumbents), "an optimum was found, but no incumbent was shown")
+        for _, x, value, bound in incumbents:
+            hold(close(value, problem.value(x)), f"value {value} shown for a point of value {problem.value(x)}")
+            sound(backend, problem, Result(Status.STOPPED, x, problem.value(x)))
+            right = answer.objective if answer.objective is not None else value
+            hold(
+                problem.sign * (bound - right) <= TOLERANCE * (1.0 + abs(right)),
+                f"bound {bound} shown, but {right} was reached",
+            )
+
+
+def law_nodes_are_relaxations(backend: Backend) -> None:
+    """Every node shown satisfies rows and box; integrality may be missing; the answer is not disturbed."""
+    needs(backend, Capability.NODE_EVENTS)
+    for sense in Sense:
+        problem = _branching(sense)
+        seen: list[tuple[PointKind, FloatArray, float, float]] = []
+        with opened(backend, problem) as session:
+            answer = session.solve(on_point=_noting(seen))
+            plain = session.solve()
+        same(backend, problem, result=answer)
+        same(backend, problem, result=plain)
+        nodes = [entry for entry in seen if entry[0] is PointKind.NODE]
+        hold(bool(nodes), "a program with a fractional root was solved, but no node was shown")
+        for _, x, value, bound in nodes:
+            hold(close(value, problem.value(x)), f"value {value} shown for a point of value {problem.value(x)}")
+            sound(backend, problem, Result(Status.STOPPED, x, problem.value(x)), relax=True)
+            right = answer.objective if answer.objective is not None else value
+            hold(problem.sign * (bound - right) <= TOLERANCE * (1.0 + abs(right)), f"bound {bound} cuts off {right}")
+
+
+def law_exceptions_leave_the_solve(backend: Backend) -> None:
+    """What `on_point` raises comes out of `solve` unchanged, and the session lives on."""
+    _watched(backend)
+    problem = _branching()
+    raised = _Mine("unchanged")
+
+    def on_point(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
+        del kind, x, value, bound
+        raise raised
+
+    with opened(backend, problem) as session:
+        try:
+            session.solve(on_point=on_point)
+        except _Mine as caught:
+            hold(caught is raised, "another exception came out than went in")
+        else:
+            hold(False, "the exception was swallowed")
+        same(backend, problem, result=session.solve())
+
+
+def law_stop_is_honoured(backend: Backend) -> None:
+    """`Stop` ends the solve with STOPPED, a point or none, and a bound that holds; the session lives on."""
+    _watched(backend)
+    for sense in Sense:
+        problem = _branching(sense)
+        calls: list[float] = []
+
+        def on_point(kind: PointKind, x: FloatArray, value: float, bound: float, calls: list[float] = calls) -> Reply:
+            del kind, x, bound
+            calls.append(value)
+            return Stop()
+
+        with opened(backend, problem) as session:
+            answer = session.solve(on_point=on_point)
+            hold(answer.status is Status.STOPPED, f"status {answer.status.name} after Stop")
+            hold(len(calls) == 1, f"on_point was called {len(calls)} times, though the first reply was Stop")
+            sound(backend, problem, answer)
+            right = truth(problem).objective
+            hold(
+                answer.bound is None
+                or right is None
+                or problem.sign * (answer.bound - right) <= TOLERANCE * (1 + abs(right)),
+                f"bound {answer.bound} after Stop, but {right} exists",
+            )
+            same(backend, problem, result=session.solve())
+
+
+def law_on_point_without_capability_is_refused(backend: Backend) -> None:
+    """A backend without events raises UnsupportedCapability instead of never calling."""
+    if backend.capabilities & _EVENTS:
+        return
+    problem = _branching()
+    with opened(backend, problem) as session:
+        try:
+            session.solve(on_point=lambda kind, x, value, bound: None)
+        except UnsupportedCapability:
+            return
+    hold(False, "on_point was accepted by a backend that offers no events")
+
+
+def law_rows_without_capability_are_refused(backend: Backend) -> None:
+    """A backend without LAZY_ROWS raises UnsupportedCapability when `on_point` answers rows."""
+    _watched(backend)
+    if Capability.LAZY_ROWS in backend.capabilities:
+        return
+    problem = _branching()
+    with opened(backend, problem) as session:
+        try:
+            session.solve(on_point=lambda kind, x, value, bound: at_most([1.0] * _ITEMS, 1.0))
+        except UnsupportedCapability:
+            return
+    hold(False, "rows were accepted, and lost, by a backend that does not offer LAZY_ROWS")
+
+
+def law_lazy_rows_cut(backend: Backend) -> None:
+    """With LAZY_ROWS the answer is that of the program with all answered rows in it from the start."""
+    needs(backend, Capability.LAZY_ROWS)
+    problem = _branching()
+    most = 3.0
+    row = at_most([1.0] * _ITEMS, most)
+    whole = with_rows(problem, row)
+
+    def on_point(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
+        del value, bound
+        return row if kind is PointKind.INCUMBENT and x.sum() > most + 1e-6 else None
+
+    with opened(backend, problem) as session:
+        same(backend, whole, result=session.solve(on_point=on_point))
+
+
+def _noting(
+    seen: list[tuple[PointKind, FloatArray, float, float]],
+) -> Callable[[PointKind, FloatArray, float, float], Reply]:
+    def on_point(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
+        seen.append((kind, x, value, bound))
+        return None
+
+    return on_point

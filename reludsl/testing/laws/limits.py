@@ -1,0 +1,245 @@
+"""Laws about limits: a limit costs the end of the search, never the truth of what is reported."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from reludsl.backend import Backend, Capability, InvalidInput, Limits, Result, Sense, Status
+from reludsl.testing.cases import (
+    INF,
+    TOLERANCE,
+    Case,
+    Split,
+    case,
+    hold,
+    knapsack,
+    market_split,
+    opened,
+    same,
+    sound,
+    truth,
+)
+
+__all__: list[str] = []
+
+_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    result: Result
+    seconds: float
+
+
+def _within(backend: Backend, problem: Case, seconds: float) -> _Timed | None:
+    """A solve with a time limit; None when the backend refuses a program of this size."""
+    with opened(backend, problem) as session:
+        began = time.perf_counter()
+        try:
+            result = session.solve(time_limit=seconds)
+        except InvalidInput:
+            return None
+        return _Timed(result, time.perf_counter() - began)
+
+
+def _small() -> Split:
+    return market_split(3, 15)
+
+
+def _hard() -> Split:
+    return market_split(5, 40)
+
+
+def law_limit_never_becomes_infeasible(backend: Backend) -> None:
+    """A search that ran out of time before it found the planted point does not say INFEASIBLE."""
+    for split in (_small(), _hard()):
+        timed = _within(backend, split.exactly, 0.05)
+        hold(
+            timed is None or timed.result.status in (Status.LIMIT, Status.OPTIMAL),
+            f"status {timed and timed.result.status.name} for a program with a point",
+        )
+
+
+def law_no_point_at_a_limit_is_none(backend: Backend) -> None:
+    """At a limit x is a point that satisfies the rows, or None: never zeros."""
+    for split in (_small(), _hard()):
+        for problem in (split.exactly, split.slack):
+            timed = _within(backend, problem, 0.05)
+            if timed is not None:
+                sound(backend, problem, timed.result)
+
+
+def law_bound_at_a_limit_is_proved(backend: Backend) -> None:
+    """At a limit no point is better than the bound: not the planted one either."""
+    for split in (_small(), _hard()):
+        for sense, sign in ((Sense.MINIMIZE, 1.0), (Sense.MAXIMIZE, -1.0)):
+            problem = Case(split.slack.matrix, sign * split.slack.cost, sense, offset=50.0)
+            timed = _within(backend, problem, 0.05)
+            if timed is None:
+                continue
+            sound(backend, problem, timed.result)
+            bound = timed.result.bound
+            best = sign * split.best + 50.0
+            hold(
+                bound is None or sign * (bound - best) <= TOLERANCE,
+                f"bound {bound}, but a point of value {best} exists",
+            )
+
+
+def law_time_limit_is_honoured(backend: Backend) -> None:
+    """A hard program ends within its limit, 10 % and one second."""
+    for problem in (_hard().exactly, _hard().slack):
+        timed = _within(backend, problem, _SECONDS)
+        if timed is None:
+            continue
+        hold(timed.seconds <= 1.1 * _SECONDS + 1.0, f"{timed.seconds:.2f} s for a limit of {_SECONDS} s")
+        sound(backend, problem, timed.result)
+
+
+def law_time_limit_does_not_stick(backend: Backend) -> None:
+    """A solve without limit runs to its end on a session that was under a limit before."""
+    problem = knapsack(22)
+    with opened(backend, problem) as session:
+        try:
+            session.solve(time_limit=0.001)
+        except InvalidInput:
+            return
+        answer = session.solve()
+        sound(backend, problem, answer)
+        hold(answer.status is Status.OPTIMAL, f"status {answer.status.name} without a limit")
+        relaxed = session.solve(relax=True)
+        hold(relaxed.status is Status.OPTIMAL, f"status {relaxed.status.name} of the relaxation without a limit")
+
+
+def law_limits_are_per_solve(backend: Backend) -> None:
+    """Many short solves on one session do not add up to its time limit."""
+    problem = case([[2, 3, 1]], [-INF], [7], [0] * 3, [3] * 3, True, [3, 4, 1], Sense.MAXIMIZE)
+    with opened(backend, problem) as session:
+        for relax in (True, False):
+            began = time.perf_counter()
+            for _ in range(4):
+                time.sleep(0.06)
+                same(backend, problem, relax, session.solve(relax=relax, time_limit=0.2))
+            hold(time.perf_counter() - began > 0.2, "the clock stands still")
+
+
+def law_gap_zero_means_zero(backend: Backend) -> None:
+    """The last unit of an objective of 100 000 counts: a relative gap of 1e-4 would stop ten units early."""
+    for sense, sign in ((Sense.MAXIMIZE, 1.0), (Sense.MINIMIZE, -1.0)):
+        for weights in ([7, 11, 13, 17], [5, 9, 14, 23]):
+            problem = case(
+                [weights],
+                [-INF],
+                [31],
+                [0] * 4,
+                [2] * 4,
+                True,
+                [sign * (w + 0.25 * (k % 3)) for k, w in enumerate(weights)],
+                sense,
+                offset=sign * 1e5,
+            )
+            with opened(backend, problem) as session:
+                answer = session.solve()
+            sound(backend, problem, answer)
+            right = truth(problem).objective
+            hold(
+                answer.objective is not None and right is not None and abs(answer.objective - right) < 1e-3,
+                f"stopped at {answer.objective}, though {right} exists",
+            )
+
+
+def law_gap_keeps_its_promise(backend: Backend) -> None:
+    """With a gap of 10 % the answer is within 10 % of the optimum, and the bound still holds."""
+    problem = knapsack(11)
+    right = truth(problem).objective
+    with opened(backend, problem) as session:
+        answer = session.solve(gap=0.1)
+    hold(answer.x is not None and answer.objective is not None and right is not None, "no point within the gap")
+    if answer.objective is not None and right is not None:
+        hold(answer.objective >= right - 0.1 * abs(right) - TOLERANCE, f"{answer.objective} misses {right} by more")
+        hold(answer.bound is None or answer.bound >= right - TOLERANCE, f"bound {answer.bound} cuts off {right}")
+
+
+def law_stop_bound_is_an_answer(backend: Backend) -> None:
+    """`stop_bound` ends with a bound that good, or with the optimum, in both senses."""
+    for sense, sign in ((Sense.MAXIMIZE, 1.0), (Sense.MINIMIZE, -1.0)):
+        base = knapsack(11)
+        problem = Case(base.matrix, sign * base.cost, sense, offset=3.0)
+        right = truth(problem).objective
+        if right is None:
+            continue
+        # Reachable early, only at the end, and not at all.
+        for threshold in (right + sign * 5.0, right, right - sign * 5.0):
+            with opened(backend, problem) as session:
+                answer = session.solve(stop_bound=threshold)
+            _stopped_soundly(backend, problem, answer, right)
+            if answer.status is Status.STOPPED:
+                hold(
+                    answer.bound is not None and sign * (answer.bound - threshold) <= TOLERANCE,
+                    f"STOPPED with bound {answer.bound}, which does not reach {threshold}",
+                )
+
+
+def law_stop_objective_is_an_answer(backend: Backend) -> None:
+    """`stop_objective` ends with a point that good, or with the optimum, in both senses."""
+    for sense, sign in ((Sense.MAXIMIZE, 1.0), (Sense.MINIMIZE, -1.0)):
+        base = knapsack(11)
+        problem = Case(base.matrix, sign * base.cost, sense, offset=3.0)
+        right = truth(problem).objective
+        if right is None:
+            continue
+        for threshold in (right - sign * 20.0, right, right + sign * 5.0):
+            with opened(backend, problem) as session:
+                answer = session.solve(stop_objective=threshold)
+            _stopped_soundly(backend, problem, answer, right)
+            if answer.status is Status.STOPPED:
+                hold(
+                    answer.objective is not None and sign * (answer.objective - threshold) >= -TOLERANCE,
+                    f"STOPPED with objective {answer.objective}, which does not reach {threshold}",
+                )
+
+
+def law_replaced_limits_are_named(backend: Backend) -> None:
+    """A stop limit that the solver does not know is replaced by a solve to the end, and the note says so."""
+    problem = knapsack(6)
+    for capability, threshold in (
+        (Capability.STOP_BOUND, {"stop_bound": 1e6}),
+        (Capability.STOP_OBJECTIVE, {"stop_objective": -1e6}),
+    ):
+        if capability in backend.capabilities:
+            continue
+        with opened(backend, problem) as session:
+            answer = session.solve(**threshold)
+        hold(answer.status is Status.OPTIMAL, f"status {answer.status.name}; {capability.name} is not offered")
+        hold(bool(answer.note), f"{capability.name} was replaced without a word in the note")
+
+
+def law_unknown_options_are_refused(backend: Backend) -> None:
+    """A raw option that the solver does not have is an InvalidInput, not a silent default."""
+    problem = knapsack(6)
+    try:
+        with opened(backend, problem, Limits(options={"no_such_option_of_any_solver": 1})) as session:
+            session.solve()
+    except InvalidInput:
+        return
+    hold(False, "an unknown option was accepted")
+
+
+def law_profile_changes_no_answer(backend: Backend) -> None:
+    """The settings for network models cost or save time; answers are the same without them."""
+    problem = knapsack(10)
+    for profile in (True, False):
+        with opened(backend, problem, Limits(profile=profile, seed=7)) as session:
+            same(backend, problem, result=session.solve())
+
+
+def _stopped_soundly(backend: Backend, problem: Case, answer: Result, right: float) -> None:
+    sound(backend, problem, answer)
+    hold(answer.status in (Status.OPTIMAL, Status.STOPPED), f"status {answer.status.name} with a stop limit")
+    hold(
+        answer.bound is None or problem.sign * (answer.bound - right) <= TOLERANCE * (1.0 + abs(right)),
+        f"bound {answer.bound}, but a point of value {right} exists",
+    )
+    if answer.status is Status.OPTIMAL:
+        same(backend, problem, result=answer)
