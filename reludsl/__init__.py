@@ -1,0 +1,43 @@
+"""reludsl: the modelling language for trained piecewise-linear networks.
+
+    import reludsl as rd
+    net = rd.read("model.onnx")
+    domain = rd.box(0, 1, net.input_shape)
+    facts = rd.stable(net, domain)                     which neurons never switch
+    smaller = rd.compress(net, domain)                 the same function, fewer neurons, with a proof
+    answer = rd.maximize(net.trace(domain).pre[1][7])  a proved bound, and a witness that reaches the value
+"""
+
+from reludsl.compress import compress as compress
+from reludsl.domain import Ball as Ball
+from reludsl.domain import Box as Box
+from reludsl.domain import Domain as Domain
+from reludsl.domain import Norm as Norm
+from reludsl.domain import Polytope as Polytope
+from reludsl.errors import ReludslError as ReludslError
+from reludsl.expr import Expr as Expr
+from reludsl.expr import ball as ball
+from reludsl.expr import box as box
+from reludsl.expr import polytope as polytope
+from reludsl.io import from_torch as from_torch
+from reludsl.io import read as read
+from reludsl.io import to_torch as to_torch
+from reludsl.io import write as write
+from reludsl.layers import Affine as Affine
+from reludsl.layers import PiecewiseLinear as PiecewiseLinear
+from reludsl.layers import relu as relu
+from reludsl.network import Network as Network
+from reludsl.plugins import load as load
+from reludsl.query import Answer as Answer
+from reludsl.query import Session as Session
+from reludsl.query import bounds as bounds
+from reludsl.query import maximize as maximize
+from reludsl.query import minimize as minimize
+from reludsl.query import network_bounds as network_bounds
+from reludsl.rewrite import Compression as Compression
+from reludsl.rewrite import FoldPolicy as FoldPolicy
+from reludsl.stability import Facts as Facts
+from reludsl.stability import Method as Method
+from reludsl.stability import stable as stable
+
+__version__ = "0.1.0"

@@ -76,7 +76,7 @@ class Network:
 
     Args:
         nodes: layers in an order in which every source comes before its users.
-        input_shape: shape of one input tensor, without a batch axis of free size.
+        input_shape: shape of one input tensor; a batch axis of free size counts as 1, as files have it.
         output: name of the node whose value is the output; by default the last.
         input_box: the range that the file or the author states for the input, if any.
 
@@ -117,7 +117,7 @@ class Network:
             except InvalidInput as error:
                 raise InvalidInput(f"layer {node.name!r}: {error}") from None
         object.__setattr__(self, "output", self.output or self.nodes[-1].name)
-        if self.output not in shapes:
+        if self.output not in shapes or self.output == INPUT:
             raise InvalidInput(f"the output {self.output!r} is no layer; there are {', '.join(shapes)}")
         if self.input_box is not None and self.input_box.size != math.prod(self.input_shape):
             raise InvalidInput(
@@ -267,8 +267,9 @@ class Network:
         )
 
     def _is_point(self, x: FloatArray) -> bool:
-        shape = np.shape(x)
-        return shape == tuple(self.input_shape) or shape == (self.input_size,)
+        # a leading 1 is the batch axis of a file: (1, n) is a batch of one point
+        shape, own = np.shape(x), tuple(self.input_shape)
+        return shape == (self.input_size,) or (shape == own and own[0] != 1)
 
     @overload
     def __call__(self, x: FloatArray) -> FloatArray: ...

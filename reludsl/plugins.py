@@ -141,10 +141,10 @@ def _resolve(name: str, target: str) -> Backend:
             f"the backend {name} is registered as {target}, which cannot be imported ({problem}); "
             f"its distribution is broken or incomplete: reinstall it."
         ) from problem
-    if not isinstance(backend, Backend):
+    if isinstance(backend, type) or not isinstance(backend, Backend):
         raise MissingBackend(
-            f"the backend {name} is registered as {target}, which is a {type(backend).__name__} without the "
-            "members of reludsl.backend.Backend; let its entry point name an instance."
+            f"the backend {name} is registered as {target}, which is a {type(backend).__name__} and no "
+            "instance with the members of reludsl.backend.Backend; let its entry point name one."
         )
     return backend
 

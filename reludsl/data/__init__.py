@@ -2,7 +2,7 @@
 
 | name | what |
 |---|---|
-| `digits.onnx` | 64-48-32-10 ReLU network for 8 x 8 digits, 98.6 % of the test images right, input range [0, 1] |
+| `digits.onnx` | 64-48-32-10 ReLU network for 8 x 8 digits, range [0, 1], 98.6 % of the test images right |
 | `digits.npz` | the 360 test images: `images` (360, 64) float32 in [0, 1], `labels` (360,) |
 
 Both are made by `benchmarks/train_digits.py` from the digits of scikit-learn (UCI, optical recognition of

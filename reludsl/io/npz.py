@@ -11,12 +11,12 @@ between consecutive layers, none after the last. What most scripts save; read wi
                {"name": "relu1", "source": "fc1", "layer": "piecewise", "activation": "relu",
                 "breaks": [0.0], "slopes": [0.0, 1.0], "anchor": [0.0, 0.0]}, ...]}
 
-`arrays` names the arrays of a layer. Affine: `weight` (n_out, n_in), or `data`, `indices`, `indptr` and `shape`
-of a sparse one, and `offset`. Shift: `offset`. Scale: `factor`, with a field `divide`. A reshape has a field
-`shape`. The input range, where a network states one, is in `input_lower` and `input_upper`.
+`arrays` names the arrays of a layer. Affine: `weight` (n_out, n_in), or `data`, `indices`, `indptr` and
+`shape` of a sparse one, and `offset`. Shift: `offset`. Scale: `factor`, with a field `divide`. A reshape has
+a field `shape`. The input range, where a network states one, is in `input_lower` and `input_upper`.
 
-`write_npz` always writes a header. Where the network is a plain chain its arrays are named W0, b0, ..., so that
-the file is readable both ways. Weights are float64: what is read is what was written, bit for bit.
+`write_npz` always writes a header. Where the network is a plain chain its arrays are named W0, b0, ..., so
+that the file is readable both ways. Weights are float64: what is read is what was written, bit for bit.
 """
 
 from __future__ import annotations

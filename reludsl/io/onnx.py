@@ -31,6 +31,7 @@ import numpy.typing as npt
 from reludsl.backend import FloatArray
 from reludsl.domain import Box
 from reludsl.errors import FileProblem, InvalidInput, ReludslError, UnsupportedOperator
+from reludsl.exact import exactly
 from reludsl.io.build import Building, Side
 from reludsl.io.files import read_bytes, write_atomically
 from reludsl.io.rounding import number_format, rounded
@@ -883,33 +884,35 @@ def _write_sum(layer: PiecewiseLinear, writing: _Writing, place: _Place) -> None
     cancel, as they would in the sum of (s_k - s_k-1) relu(z - b_k).
     """
     source, breaks, slopes = writing.source(place), layer.breaks, layer.slopes
-    used = dict.fromkeys((*breaks, *(slope for slope in slopes if slope)))
-    constants = {value: writing.constant(f"{place.name}.c{k}", value) for k, value in enumerate(used)}
+    names: dict[float, str] = {}
+
+    def constant(value: float) -> str:
+        if value not in names:
+            names[value] = writing.constant(f"{place.name}.c{len(names)}", value)
+        return names[value]
+
     terms: list[str] = []
-    if not breaks:
-        terms.append(writing.step("Mul", place, "scaled", source, constants[slopes[0]]))
-    for k, slope in enumerate(slopes if breaks else ()):
+    for k, slope in enumerate(slopes):
         if slope == 0:
             continue
-        if k == 0:
-            part = writing.step(
-                "Relu", place, "left", writing.step("Sub", place, "below", constants[breaks[0]], source)
-            )
-            part = writing.step("Neg", place, "negative", part)
+        if not breaks:
+            part = source
+        elif k == 0:
+            below = writing.step("Sub", place, "below", constant(breaks[0]), source)
+            part = writing.step("Neg", place, "negative", writing.step("Relu", place, "left", below))
         elif k == len(breaks):
-            part = writing.step(
-                "Relu", place, "right", writing.step("Sub", place, "above", source, constants[breaks[-1]])
-            )
+            above = writing.step("Sub", place, "above", source, constant(breaks[-1]))
+            part = writing.step("Relu", place, "right", above)
         else:
-            cut = writing.step(
-                "Clip", place, f"cut{k}", source, constants[breaks[k - 1]], constants[breaks[k]]
-            )
-            part = writing.step("Sub", place, f"piece{k}", cut, constants[breaks[k - 1]])
-        terms.append(writing.step("Mul", place, f"term{k}", part, constants[slope]))
+            ends = (constant(breaks[k - 1]), constant(breaks[k]))
+            cut = writing.step("Clip", place, f"cut{k}", source, *ends)
+            part = writing.step("Sub", place, f"piece{k}", cut, ends[0])
+        terms.append(writing.step("Mul", place, f"term{k}", part, constant(slope)))
     if not terms:
-        terms.append(writing.step("Mul", place, "zero", source, writing.constant(f"{place.name}.none", 0.0)))
+        terms.append(writing.step("Mul", place, "zero", source, constant(0.0)))
     total = terms[0]
     for term in terms[1:]:
         total = writing.step("Add", place, "sum", total, term)
-    foot = np.array([breaks[0] if breaks else 0.0])
-    writing.node("Add", place, total, writing.constant(f"{place.name}.value", float(layer(foot)[0])))
+    # the rounded activation takes a number of the format there, exactly; floats might miss it by one unit
+    value = float(layer.exact(exactly(np.array([breaks[0] if breaks else 0.0])))[0])
+    writing.node("Add", place, total, writing.constant(f"{place.name}.value", value))

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from reludsl.errors import UnsupportedOperator
-from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, Scale, Shape, Shift, relu
+from reludsl.exact import exactly
+from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, Scale, Shape, Shift
 
 
 class AddConstant(torch.nn.Module):  # type: ignore[misc]
@@ -64,9 +65,10 @@ class PiecewiseLinearUnit(torch.nn.Module):  # type: ignore[misc]
         super().__init__()
         breaks = activation.breaks or (0.0,)
         slopes = activation.slopes if activation.breaks else activation.slopes * 2
+        value = float(activation.exact(exactly(np.array([breaks[0]])))[0])
         self.register_buffer("breaks", torch.tensor(breaks, dtype=dtype))
         self.register_buffer("slopes", torch.tensor(slopes, dtype=dtype))
-        self.register_buffer("value", torch.tensor(activation(np.array([breaks[0]]))[0], dtype=dtype))
+        self.register_buffer("value", torch.tensor(value, dtype=dtype))
 
     def forward(self, x: Any) -> Any:
         breaks, slopes = self.breaks, self.slopes
@@ -116,7 +118,8 @@ def _(layer: Reshape, shape: Shape, dtype: Any) -> Any:
 
 @make_module.register
 def _(layer: PiecewiseLinear, shape: Shape, dtype: Any) -> Any:
-    return torch.nn.ReLU() if layer == relu else PiecewiseLinearUnit(layer, dtype)
+    is_relu = layer.breaks == (0.0,) and layer.slopes == (0.0, 1.0) and not any(layer.intercepts)
+    return torch.nn.ReLU() if is_relu else PiecewiseLinearUnit(layer, dtype)
 
 
 def _spread(values: Any, shape: Shape, dtype: Any) -> Any:

@@ -16,7 +16,7 @@ from reludsl.layers.base import AffineLayer, Shape
 
 
 def _finite(values: FloatArray, what: str) -> FloatArray:
-    array = np.ascontiguousarray(values, dtype=np.float64)
+    array = np.array(values, dtype=np.float64)
     bad = ~np.isfinite(array)
     if bad.any():
         index = tuple(int(k) for k in np.argwhere(bad)[0])

@@ -3,7 +3,6 @@
 from reludsl.stability.certify import Method as Method
 from reludsl.stability.certify import stable as stable
 from reludsl.stability.facts import Facts as Facts
-from reludsl.stability.facts import Progress as Progress
 from reludsl.stability.facts import Rung as Rung
 from reludsl.stability.facts import StageFacts as StageFacts
 from reludsl.stability.facts import Unknown as Unknown

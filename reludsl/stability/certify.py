@@ -24,7 +24,8 @@ from reludsl.domain import Box, Domain
 from reludsl.exact import rounded_up
 from reludsl.expr import Input, as_domain
 from reludsl.network import Network, Stage
-from reludsl.stability.facts import UNKNOWN, Facts, Ledger, OnProgress, Progress, Rung, StageFacts, Unknown
+from reludsl.progress import OnProgress, Progress, silent
+from reludsl.stability.facts import UNKNOWN, Facts, Ledger, Rung, StageFacts, Unknown
 from reludsl.stability.solves import Budget, decide_by_solving
 from reludsl.witness import Goals, Witnesses, ascend, jump, seeds
 
@@ -67,7 +68,7 @@ def stable(
     time_limit: float | None = None,
     threads: int = 1,
     seed: int = 0,
-    progress: OnProgress = lambda _: None,
+    progress: OnProgress = silent,
 ) -> Facts:
     """For every hidden neuron: which piece it stays on over the domain, or two inputs that show it switches.
 

@@ -8,7 +8,7 @@ when neither was shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,18 +38,6 @@ class Rung:
     name: str
     decided: int
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a long run stands: `decided` of `total` neurons, and the rung at work."""
-
-    rung: str
-    decided: int
-    total: int
-
-
-OnProgress = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,8 +18,9 @@ from reludsl.errors import MissingBackend
 from reludsl.expr import Expr, Input, InputVariable
 from reludsl.formulate import compile_program
 from reludsl.network import Stage
+from reludsl.progress import OnProgress, Progress
 from reludsl.solve import Inputs, Model, Outcome
-from reludsl.stability.facts import UNKNOWN, Ledger, OnProgress, Progress, Unknown
+from reludsl.stability.facts import UNKNOWN, Ledger, Unknown
 
 
 @dataclass(frozen=True, slots=True)

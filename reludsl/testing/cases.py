@@ -227,12 +227,12 @@ def same(backend: Backend, problem: Case, relax: bool = False, result: Result | 
 
 
 def sound(backend: Backend, problem: Case, result: Result, relax: bool = False) -> None:
-    """What holds for every answer: the point is one, its value is its value, the bound is on the safe side."""
+    """What holds for every answer: x is a point, objective is its value, bound is on the safe side."""
     hold(
         result.status not in (Status.FAILED, Status.UNBOUNDED),
         f"status {result.status.name} on a small program in a box ({result.note})",
     )
-    hold((result.x is None) == (result.objective is None), "x and objective must be given, or missing, together")
+    hold((result.x is None) == (result.objective is None), "x and objective must come together")
     if result.x is not None:
         _is_point(problem, result.x, relax)
     if result.x is not None and result.objective is not None:
@@ -270,7 +270,7 @@ def _bound_is_safe(backend: Backend, problem: Case, result: Result, relax: bool)
         return
     ahead = problem.sign * (result.bound - result.objective)
     slack = TOLERANCE * (1.0 + abs(result.objective))
-    hold(ahead <= slack, f"bound {result.bound} is worse than refuted by the point of value {result.objective}")
+    hold(ahead <= slack, f"bound {result.bound} is refuted by a point of value {result.objective}")
     if result.status is Status.OPTIMAL:
         hold(ahead >= -slack, f"OPTIMAL with a gap: bound {result.bound}, objective {result.objective}")
 
@@ -281,20 +281,20 @@ def random_case(seed: int, integral: bool = True) -> Case:
     n, m = 5, 4
     matrix = draw.integers(-4, 5, (m, n)).astype(float)
     lower = draw.integers(-3, 1, n).astype(float)
-    upper = lower + draw.integers(0, 4, n)
-    inside = matrix @ np.floor((lower + upper) / 2)
+    width = draw.integers(0, 4, n).astype(float)
+    inside = matrix @ np.floor(lower + width / 2)
     low = np.where(draw.random(m) < 0.5, inside - draw.integers(-1, 6, m), -INF)
     high = np.where(draw.random(m) < 0.7, np.maximum(low, inside) + draw.integers(0, 5, m), INF)
     flags = draw.random(n) < 0.6 if integral else np.zeros(n, dtype=bool)
     return Case(
-        Matrix(sparse.csr_array(matrix), low, high, lower, upper, flags),
+        Matrix(sparse.csr_array(matrix), low, high, lower, lower + width, flags),
         draw.integers(-4, 5, n).astype(float),
         offset=float(draw.integers(-3, 4)),
     )
 
 
 def knapsack(items: int) -> Case:
-    """Two rows, values that follow the weights: fractional at the root, some nodes, at once for the oracle."""
+    """Two rows, values that follow the weights: fractional at the root, some nodes, easy for the oracle."""
     draw = np.random.default_rng(items)
     weights = draw.integers(5, 40, (2, items)).astype(float)
     value = weights.sum(axis=0) + draw.integers(-3, 4, items)

@@ -1,4 +1,4 @@
-"""min c x over `row_lower <= A x <= row_upper`, `lower <= x <= upper`, in rational arithmetic: no rounding at all.
+"""min c x over `row_lower <= A x <= row_upper`, `lower <= x <= upper`, in rationals: no rounding.
 
 Floats are exact rationals, so the answer is *the* answer for the numbers as given. The method is the dual
 simplex with Bland's rule: every column lives in a finite box, so putting each column at the bound that its

@@ -10,7 +10,8 @@ __all__: list[str] = []
 
 def law_integer_columns_are_integral(backend: Backend) -> None:
     """Where the relaxation is fractional, the integer answer is not."""
-    problem = case([[2, 2, 2], [3, 1, 2]], [-INF, -INF], [5, 5], [0] * 3, [1] * 3, True, [2, 3, 3], Sense.MAXIMIZE)
+    rows, sides = [[2, 2, 2], [3, 1, 2]], [5, 5]
+    problem = case(rows, [-INF, -INF], sides, [0] * 3, [1] * 3, True, [2, 3, 3], Sense.MAXIMIZE)
     for way in (problem, problem.negated()):
         same(backend, way)
     answer = solve(backend, problem)

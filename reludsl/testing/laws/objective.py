@@ -13,7 +13,8 @@ _INTEGRAL = [True, True, False]
 
 
 def _mixed(offset: float = 0.0) -> Case:
-    return case([[2, 3, 1], [1, -1, 2]], [-INF, -2], [7, 4], [0] * 3, [3, 3, 2], _INTEGRAL, [3, -2, 1], offset=offset)
+    rows, cost = [[2, 3, 1], [1, -1, 2]], [3, -2, 1]
+    return case(rows, [-INF, -2], [7, 4], [0] * 3, [3, 3, 2], _INTEGRAL, cost, offset=offset)
 
 
 def law_sense_is_kept(backend: Backend) -> None:

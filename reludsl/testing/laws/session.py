@@ -7,7 +7,20 @@ import dataclasses
 import numpy as np
 
 from reludsl.backend import Backend, Limits, Matrix, Sense
-from reludsl.testing.cases import INF, Case, at_most, case, columns, hold, opened, random_case, rows, same, solve, with_rows
+from reludsl.testing.cases import (
+    INF,
+    Case,
+    at_most,
+    case,
+    columns,
+    hold,
+    opened,
+    random_case,
+    rows,
+    same,
+    solve,
+    with_rows,
+)
 from reludsl.testing.descriptors import caught
 
 __all__: list[str] = []
@@ -101,15 +114,16 @@ def law_same_question_same_answer(backend: Backend) -> None:
             problem = random_case(seed)
             first, second = solve(backend, problem, relax), solve(backend, problem, relax)
             hold(first.status is second.status, "the status changed between two identical sessions")
-            hold(np.array_equal(first.x, second.x) if first.x is not None and second.x is not None
-                 else first.x is second.x, "the point changed between two identical sessions")
+            if first.x is not None and second.x is not None:
+                hold(np.array_equal(first.x, second.x), "the point changed between two identical sessions")
 
 
 def law_inputs_are_left_alone(backend: Backend) -> None:
     """No array that is handed in is written to, and writing to it later changes nothing."""
     problem = _base()
     m = problem.matrix
-    mine = Matrix(m.rows.copy(), m.row_lower.copy(), m.row_upper.copy(), m.lower.copy(), m.upper.copy(), m.integer.copy())
+    sides = m.row_lower.copy(), m.row_upper.copy()
+    mine = Matrix(m.rows.copy(), *sides, m.lower.copy(), m.upper.copy(), m.integer.copy())
     index, cost = columns(3), problem.cost.copy()
     low, high, extra = np.zeros(3), np.full(3, 2.0), at_most([1, 1, 1], 5)
     session = backend.open(mine, Limits())

@@ -1,0 +1,23 @@
+"""How long work says where it stands: a callback, no global state, nothing printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`done` of `total` neurons, and what is at work."""
+
+    step: str
+    done: int
+    total: int
+
+
+OnProgress = Callable[[Progress], None]
+"""Called now and then. An exception raised in it (KeyboardInterrupt, say) ends the work."""
+
+
+def silent(_: Progress) -> None:
+    """Says nothing: the default."""

@@ -1,0 +1,128 @@
+"""Lossless compression of a network whose stable neurons are known, with the proof that the function is the same.
+
+The rewriting is `reludsl.rewrite.driver`, the proof `reludsl.rewrite.difference`. Where rounding to float32 costs
+rewrites that float64 would allow, the network is rewritten for a float64 file instead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from reludsl.backend import FloatArray
+from reludsl.bounds import Bounds, crown
+from reludsl.domain import Domain
+from reludsl.expr import Input, as_domain
+from reludsl.network import Network
+from reludsl.rewrite.base import Knowledge, NeuronMap
+from reludsl.rewrite.chain import chain_of
+from reludsl.rewrite.driver import Driver, Step
+from reludsl.rewrite.fold import FoldPolicy
+
+TOLERANCE = 1e-6
+"""An output may change by this much, or by this share of its range, and the networks still count as equivalent."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compression:
+    """A smaller network and what is proved about it.
+
+    Args:
+        original, network: before and after; `network`'s weights are exact in `dtype`.
+        map: where the neurons that stayed stood.
+        log: the steps taken.
+        error: (n_out,) bound on |network(x) - original(x)| over the domain, in exact arithmetic.
+        tolerance: (n_out,) what counts as equal: max(1e-6, 1e-6 x the output's range).
+        dtype: the type in which the weights are to be written.
+        reason: why nothing could be done, or what was left undone.
+        seconds: of the rewriting and its proof.
+    """
+
+    original: Network
+    network: Network
+    map: NeuronMap
+    log: tuple[Step, ...]
+    error: FloatArray
+    tolerance: FloatArray
+    dtype: np.dtype[np.floating]
+    reason: str
+    seconds: float
+
+    @property
+    def proved(self) -> bool:
+        """Whether the two networks are proved to agree on the domain within the tolerance."""
+        return bool((self.error <= self.tolerance).all())
+
+    @property
+    def max_output_error(self) -> float:
+        """The largest of the bounds."""
+        return float(self.error.max(initial=0.0))
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Neurons that went, by rewrite: removed, merged, folded, collapsed."""
+        total = dict.fromkeys(("removed", "merged", "folded", "collapsed"), 0)
+        for step in self.log:
+            total[step.rewrite] += step.neurons
+        return total
+
+
+def rewrite_network(
+    network: Network,
+    where: Input | Domain,
+    bounds: Bounds,
+    *,
+    proved: Bounds | None = None,
+    fold: FoldPolicy = FoldPolicy.AUTO,
+    dtype: type[np.floating] = np.float32,
+) -> Compression:
+    """Rewrite a network as far as the bounds allow, and bound the change.
+
+    Args:
+        bounds: what the rewrites may rely on, e.g. `Facts.bounds`. Need not be right: see `proved`.
+        proved: what the proof relies on; by default linear bounds computed anew, so that a wrong entry in
+            `bounds` comes out as unproved.
+        fold: when to fold stages of stable neurons.
+        dtype: type of the file; float64 is used where float32 would cost neurons.
+
+    >>> from reludsl.layers import Affine, relu
+    >>> net = Network.chain([Affine(np.array([[1.0], [-1.0], [1.0]]), np.array([0.0, -1.0, 1.0])), relu,
+    ...                      Affine(np.ones((1, 3)), np.zeros(1))], (1,))
+    >>> from reludsl.domain import Box
+    >>> domain = Box([-0.5], [1.0])
+    >>> small = rewrite_network(net, domain, crown(net, domain))
+    >>> small.network.neurons, small.proved
+    (2, True)
+    """
+    start = time.perf_counter()
+    domain = as_domain(where)
+    chain = chain_of(network)
+    checked = crown(network, domain) if proved is None else proved
+    tolerance = _tolerance(network, domain, checked)
+    if chain is None:
+        reason = "the network branches, or holds something between its dense layers; nothing was rewritten"
+        none = np.zeros(network.output_size)
+        identity = NeuronMap.identity([s.size for s in network.hidden])
+        kind = np.dtype(dtype)
+        return Compression(network, network, identity, (), none, tolerance, kind, reason, time.perf_counter() - start)
+    known, proof = Knowledge.of(chain, bounds), Knowledge.of(chain, checked)
+    best = Driver(chain, known, proof, tolerance, fold, np.dtype(dtype)).run()
+    if best.dropped and best.dtype != np.float64:
+        double = Driver(chain, known, proof, tolerance, fold, np.dtype(np.float64)).run()
+        if double.neurons < best.neurons and (double.error <= tolerance).all():
+            best = double
+    return Compression(
+        network, best.chain.build(), best.map, best.log, best.error, tolerance, best.dtype,
+        "; ".join(best.dropped), time.perf_counter() - start,
+    )
+
+
+def _tolerance(network: Network, domain: Domain, bounds: Bounds) -> FloatArray:
+    """max(1e-6, 1e-6 x range), with the range seen on samples: never more than the true one."""
+    rng = np.random.default_rng(0)
+    corners = domain.maximiser(rng.choice([-1.0, 1.0], (128, domain.size)))
+    seen = network(np.concatenate([domain.sample(rng, 128), corners]))
+    return np.maximum(TOLERANCE, TOLERANCE * (seen.max(axis=0) - seen.min(axis=0)))
