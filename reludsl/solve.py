@@ -143,7 +143,7 @@ class Model:
         Args:
             relax: over the LP relaxation; the bound comes from the duals.
             stop_bound, stop_objective: see `reludsl.backend.Session.solve`; of use with one part only.
-            on_inputs: called with the inputs of every point that the solver shows.
+            on_inputs: called with the inputs of every incumbent, where the solver shows them.
         """
         index, value, offset = self.compiled.row(expr)
         cost = np.zeros(self.compiled.program.size)
@@ -196,13 +196,13 @@ class Model:
         index = np.flatnonzero(row)
         part.session.set_cost(index, row[index], sense, constant)
         integral = bool(part.matrix.integer.any()) and not relax
-        events = Capability.INCUMBENT_EVENTS | Capability.NODE_EVENTS
         result = part.session.solve(
             relax=relax,
             time_limit=time_limit,
             stop_bound=stop_bound if integral else None,
             stop_objective=stop_objective if integral else None,
-            on_point=on_point if integral and events & self.backend.capabilities else None,
+            # node events may cost a solver its warm model or its word (CBC); incumbents come for free
+            on_point=on_point if integral and Capability.INCUMBENT_EVENTS in self.backend.capabilities else None,
         )
         return result, self._bound(part, row, constant, sense, integral, result)
 

@@ -14,7 +14,7 @@ from reludsl import plugins
 from reludsl.backend import Backend, Capability, Limits, PointKind, Reply, Sense, Status
 from reludsl.bounds import crown
 from reludsl.domain import Box, Domain
-from reludsl.errors import MissingBackend
+from reludsl.errors import InvalidInput, MissingBackend, SolverFailed
 from reludsl.expr import Expr, Input, InputVariable
 from reludsl.formulate import compile_program
 from reludsl.network import Stage
@@ -105,7 +105,11 @@ class _Stage:
                     continue
                 start = time.perf_counter()
                 share = self.budget.share(len(goals) - k)
-                reason = self._decide(model, pre[neuron], x.variable, neuron, sign, float(goals.threshold[k]), share)
+                threshold = float(goals.threshold[k])
+                try:
+                    reason = self._decide(model, pre[neuron], x.variable, neuron, sign, threshold, share)
+                except (SolverFailed, InvalidInput) as error:
+                    reason = f"{self.backend.name} gave up: {error}"
                 if reason:
                     self._unknown(neuron, reason, time.perf_counter() - start)
 

@@ -146,6 +146,27 @@ def law_gap_zero_means_zero(backend: Backend) -> None:
             )
 
 
+def law_near_ties_are_told_apart(backend: Backend) -> None:
+    """Objectives 2e-6 apart are not equal: whoever asks for an improvement of 1e-5 proves a false bound."""
+    unit = 2e-6
+    for items in (11, 12):
+        for sense, sign in ((Sense.MAXIMIZE, 1.0), (Sense.MINIMIZE, -1.0)):
+            base = knapsack(items)
+            problem = Case(base.matrix, sign * unit * base.cost, sense)
+            with opened(backend, problem) as session:
+                answer = session.solve()
+            sound(backend, problem, answer)
+            right, value = truth(problem).objective, answer.objective
+            hold(
+                value is not None and right is not None and abs(value - right) < unit / 2,
+                f"stopped at {value}, though {right} exists",
+            )
+            hold(
+                answer.bound is None or right is None or problem.sign * (answer.bound - right) < unit / 2,
+                f"bound {answer.bound}, but a point of value {right} exists",
+            )
+
+
 def law_gap_keeps_its_promise(backend: Backend) -> None:
     """With a gap of 10 % the answer is within 10 % of the optimum, and the bound still holds."""
     problem = knapsack(11)
