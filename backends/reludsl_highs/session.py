@@ -40,10 +40,11 @@ class HighsSession:
         self._sense = Sense.MINIMIZE
         self._cost = np.zeros(matrix.lower.size)
         self._offset = 0.0
-        self._tiny = _below(matrix.rows, _SMALLEST)
         self._basis: Any = None
         self._highs: Any = highspy.Highs()
         self._configure(limits, profile)
+        self._smallest = float(self._highs.getOptionValue("small_matrix_value")[1])
+        self._tiny = _below(matrix.rows, self._smallest)
         self._load(matrix)
 
     def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
@@ -53,8 +54,9 @@ class HighsSession:
         self._sense, self._offset = sense, offset
         every = np.arange(self._cost.size, dtype=np.int32)
         self._done(self._highs.changeColsCost(every.size, every, self._cost), "the costs")
-        directions = {Sense.MINIMIZE: self._hp.ObjSense.kMinimize, Sense.MAXIMIZE: self._hp.ObjSense.kMaximize}
-        self._done(self._highs.changeObjectiveSense(directions[sense]), "the sense")
+        senses = self._hp.ObjSense
+        direction = senses.kMinimize if sense is Sense.MINIMIZE else senses.kMaximize
+        self._done(self._highs.changeObjectiveSense(direction), "the sense")
         self._done(self._highs.changeObjectiveOffset(float(offset)), "the offset")
 
     def set_bounds(self, index: IntArray, lower: FloatArray, upper: FloatArray) -> None:
@@ -79,7 +81,7 @@ class HighsSession:
             ),
             "the rows",
         )
-        self._tiny = sparse.csr_array(sparse.vstack([self._tiny, _below(matrix, _SMALLEST)]))
+        self._tiny = sparse.csr_array(sparse.vstack([self._tiny, _below(matrix, self._smallest)]))
         self._basis = None
 
     def solve(
@@ -105,7 +107,7 @@ class HighsSession:
         notes: list[str] = []
         watch = Watch(self._sense, stop_bound, stop_objective, on_point)
         if integral:
-            # A MIP begins from scratch: what an earlier objective left behind is not to be trusted for this one.
+            # A MIP begins from scratch: an incumbent of an earlier objective is not trusted for this one.
             self._highs.clearSolver()
             notes += self._give_start(start)
             watch.attach(self._highs)
@@ -114,11 +116,13 @@ class HighsSession:
             if stop_bound is not None or stop_objective is not None:
                 notes.append("an LP runs to its end: the stop limits were replaced by that")
         try:
-            self._run(notes)
+            ran = self._run(notes)
         finally:
             if integral:
                 watch.detach(self._highs)
         watch.raise_stored()
+        if not ran:
+            return Result(Status.FAILED, seconds=time.perf_counter() - began, note="; ".join(notes))
         return self._read(integral, watch.stopped, time.perf_counter() - began, notes)
 
     def close(self) -> None:
@@ -178,7 +182,8 @@ class HighsSession:
         if self._integral and self._basis is not None and not self._highs.getBasis().valid:
             self._highs.setBasis(self._basis)
 
-    def _run(self, notes: list[str]) -> None:
+    def _run(self, notes: list[str]) -> bool:
+        """Whether HiGHS came to an end of its own; what it holds otherwise is of an earlier solve."""
         status = self._highs.run()
         if status == self._hp.HighsStatus.kError:
             # The scheduler of HiGHS belongs to the process: a run with another number of threads than the
@@ -187,14 +192,13 @@ class HighsSession:
             notes.append("the scheduler of HiGHS was reset, since the number of threads changed")
             status = self._highs.run()
         if status == self._hp.HighsStatus.kError:
-            raise SolverFailed(
-                f"HiGHS ended with an error ({self._highs.getModelStatus().name}); nothing may be concluded: "
-                "look for coefficients above 1e15, or try another backend"
-            )
+            notes.append(f"HiGHS ended with an error ({self._highs.getModelStatus().name})")
+            return False
         if not self._integral and self._highs.getModelStatus() == self._hp.HighsModelStatus.kUnknown:
             self._highs.clearSolver()
             notes.append("the LP was solved again without its basis, after numerical trouble")
-            self._highs.run()
+            return bool(self._highs.run() != self._hp.HighsStatus.kError)
+        return True
 
     def _read(self, integral: bool, stopped: bool, seconds: float, notes: list[str]) -> Result:
         status = self._status(stopped, notes)
@@ -227,8 +231,7 @@ class HighsSession:
         if raw == kinds.kOptimal:
             return Status.STOPPED if stopped else Status.OPTIMAL
         if raw in (kinds.kInfeasible, kinds.kUnboundedOrInfeasible):
-            # trusted: infeasibility is the solver's word; every column has a box, so "unbounded or infeasible"
-            # can only mean the latter.
+            # trusted: infeasibility is the solver's word; in a box "unbounded or infeasible" is that.
             return Status.INFEASIBLE
         if raw in (kinds.kInterrupt, kinds.kHighsInterrupt, kinds.kObjectiveTarget, kinds.kObjectiveBound):
             return Status.STOPPED
@@ -261,7 +264,7 @@ class HighsSession:
         dropped = abs(self._tiny) @ np.maximum(abs(self._lower), abs(self._upper))
         if dropped.size and dropped.max() > _FEASIBILITY:
             notes.append(
-                f"HiGHS drops coefficients below {_SMALLEST:g}, worth up to {dropped.max():.1e} in one row: "
+                f"HiGHS drops coefficients below {self._smallest:g}, up to {dropped.max():.1e} in one row: "
                 "absorb them into the sides of the row first"
             )
             return False

@@ -95,5 +95,5 @@ class Watch:
             and math.isfinite(value)
             and self._sign * value <= self._sign * self._stop_objective
         )
-        if proved or found or self.stopped or self._error is not None:
-            event.interrupt()
+        # HiGHS keeps the flag of an earlier solve, which would end this one at its first event
+        event.data_in.user_interrupt = bool(proved or found or self.stopped or self._error is not None)

@@ -2,8 +2,8 @@
 
 On the domain h_i = s_i (w_i x + b_i) + c_i is affine there, so that a dependent neuron is a combination of the
 basis plus a constant: its outgoing weights move to the basis and to the next bias, and it goes. The basis is
-chosen by QR with column pivoting (Businger and Golub 1965), which keeps the a_k small; rows are scaled by the
-width of what they take, so that a column which is constant on the domain does not count.
+chosen by pivoted QR (Businger and Golub 1965), which keeps the a_k small; rows are scaled by the width of what
+they take, so that a column which is constant on the domain does not count.
 
 How many neurons the basis needs is not decided by a fixed tolerance on singular values (trained layers spread
 them over six decades) but by the bound on the output change that the result has: see `compress`.
@@ -87,7 +87,7 @@ def candidates(chain: Chain, known: Knowledge, stage: int) -> list[Site]:
     """Merges of one stage, the boldest first: bases of the numerical rank, then one neuron more at a time.
 
     Pivoted QR orders the neurons; the first r of them are the basis of size r. Sizes below the numerical rank
-    are offered too, as far as the diagonal of R falls under 1e-3 of its largest entry.
+    are offered too, down to where what the basis leaves over is 1e-3 of the largest row.
     """
     _, slope, _ = pieces(chain, known, stage)
     active = np.flatnonzero(np.isfinite(slope) & (slope != 0))
@@ -95,11 +95,34 @@ def candidates(chain: Chain, known: Knowledge, stage: int) -> list[Site]:
         return []
     rows, _ = affine_rows(chain, known, stage)
     scaled = _scaled(rows, known.before(stage))[active]
-    _, triangle, order = linalg.qr(scaled.T, mode="economic", pivoting=True)
-    diagonal = np.abs(np.diagonal(triangle))
-    smallest = int((diagonal > 1e-3 * diagonal.max(initial=0.0)).sum()) if diagonal.size else 0
-    pivots = active[np.asarray(order)]
+    order, left = pivot_order(scaled)
+    smallest = int((left > 1e-3 * left[0]).sum()) if left[0] > 0 else 0
+    pivots = active[order]
     return [_site(stage, pivots, r) for r in range(smallest, active.size)]
+
+
+def pivot_order(rows: FloatArray, threshold: float = 0.5) -> tuple[IntArray, FloatArray]:
+    """QR with threshold pivoting: an order of the rows, and the largest residual that the first r of them leave.
+
+    Each step takes the first row whose residual is at least `threshold` of the largest, so that the basis is
+    well conditioned and, among equals, the earlier neurons stay.
+
+    >>> pivot_order(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [1.0, 1.0]]))[0].tolist()
+    [0, 2, 1, 3]
+    """
+    residual = np.array(rows)
+    count = len(rows)
+    open_ = np.ones(count, dtype=np.bool_)
+    order, left = np.zeros(count, dtype=np.int64), np.zeros(count)
+    for step in range(count):
+        norms = np.where(open_, np.linalg.norm(residual, axis=1), -1.0)
+        left[step] = norms.max()
+        chosen = int((norms >= threshold * left[step]).argmax()) if left[step] > 0 else int(open_.argmax())
+        order[step], open_[chosen] = chosen, False
+        if left[step] > 0:
+            direction = residual[chosen] / norms[chosen]
+            residual -= np.outer(residual @ direction, direction)
+    return order, left
 
 
 def _site(stage: int, pivots: IntArray, size: int) -> Site:

@@ -1,0 +1,264 @@
+"""One program in CBC: solved again and again on one model, except where CBC would remember too much.
+
+A start and a callback stay inside CBC's model after the solve that they were meant for (the callback as a
+pointer to freed memory). Solves that use one run on a fresh copy, which is thrown away afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from reludsl.backend import (
+    FloatArray,
+    IntArray,
+    Limits,
+    Matrix,
+    OnPoint,
+    Result,
+    Rows,
+    Sense,
+    Status,
+)
+from reludsl_cbc.events import NodeEvents
+from reludsl_cbc.model import CbcModel
+from reludsl_cbc.silence import Silence
+
+_TOLERANCE = 1e-5
+"""Relative violation of a row above which CBC's point, and with it the whole answer, is distrusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What CBC said, read before anything changes."""
+
+    raw: Any
+    x: FloatArray | None
+    bound: float | None
+    duals: FloatArray | None
+
+
+class CbcSession:
+    """`Session` on python-mip."""
+
+    def __init__(self, mip: Any, matrix: Matrix, limits: Limits) -> None:
+        self._mip, self._limits = mip, limits
+        self._lower, self._upper = matrix.lower.copy(), matrix.upper.copy()
+        self._integer = matrix.integer.copy()
+        self._rows = Rows(sparse.csr_array(matrix.rows), matrix.row_lower.copy(), matrix.row_upper.copy())
+        self._cost = np.zeros(matrix.lower.size)
+        self._sense, self._offset = Sense.MINIMIZE, 0.0
+        self._main: CbcModel | None = self._build()
+
+    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
+        """Replace the whole objective."""
+        self._cost = np.zeros(self._lower.size)
+        np.add.at(self._cost, index, value)
+        self._sense, self._offset = sense, float(offset)
+        self._model().set_cost(self._cost, sense)
+
+    def set_bounds(self, index: IntArray, lower: FloatArray, upper: FloatArray) -> None:
+        """Change the bounds of some columns."""
+        self._lower[index], self._upper[index] = lower, upper
+        self._model().set_bounds(index, np.asarray(lower), np.asarray(upper))
+
+    def add_rows(self, rows: Rows) -> None:
+        """Append rows."""
+        self._model().add_rows(rows)
+        self._rows = Rows(
+            sparse.csr_array(sparse.vstack([self._rows.matrix, rows.matrix])),
+            np.concatenate([self._rows.lower, rows.lower]),
+            np.concatenate([self._rows.upper, rows.upper]),
+        )
+
+    def solve(
+        self,
+        *,
+        relax: bool = False,
+        time_limit: float | None = None,
+        gap: float = 0.0,
+        stop_bound: float | None = None,
+        stop_objective: float | None = None,
+        start: FloatArray | None = None,
+        on_point: OnPoint | None = None,
+    ) -> Result:
+        """Solve. A partial start is completed by a first solve with the given integers fixed, since CBC
+        would set the missing ones to 0."""
+        began = time.perf_counter()
+        relax = relax or not bool(self._integer.any())
+        lower, upper = self._box(relax)
+        if (lower > upper).any():
+            return Result(Status.INFEASIBLE, note="a column has a lower bound above its upper bound")
+        notes: list[str] = []
+        if stop_bound is not None or stop_objective is not None:
+            notes.append("cbc solves to the end: the stop limits were replaced by that")
+        started = start is not None and not relax and not bool(np.isnan(start).all())
+        events = None if on_point is None or relax else NodeEvents(on_point, self._value, self._worst())
+        fresh = started or events is not None
+        with Silence() as silence:
+            model = self._build() if fresh else self._model()
+            if started and start is not None:
+                notes += self._give_start(model, start, time_limit)
+            if events is not None:
+                events.attach(self._mip, model, silence)
+            answer = self._optimize(model, relax, gap, _left(time_limit, began))
+        if events is not None:
+            events.raise_stored()
+        seconds = time.perf_counter() - began
+        late = time_limit is not None and seconds >= 0.9 * time_limit
+        if events is not None and events.stopped:
+            return self._stopped(answer, events, seconds, notes)
+        result = self._read(answer, relax, late, seconds, notes, events)
+        if fresh and result.status is Status.OPTIMAL and result.bound is None:
+            # A tree that ends at its start before it has a bound proves nothing that could be shown.
+            again = self.solve(gap=gap, time_limit=_left(time_limit, began))
+            return replace(
+                again, note="; ".join([*notes, "solved again without start and events, for a bound"])
+            )
+        return result
+
+    def close(self) -> None:
+        """Free the model; a second call does nothing."""
+        self._main = None
+
+    def _optimize(self, model: CbcModel, relax: bool, gap: float, seconds: float | None) -> _Answer:
+        lower, upper = self._box(relax)
+        ragged = np.flatnonzero((lower != self._lower) | (upper != self._upper))
+        model.set_bounds(ragged, lower[ragged], upper[ragged])
+        try:
+            raw = model.optimize(relax=relax, gap=gap, seconds=seconds)
+            return _Answer(raw, model.point(), model.bound(), model.duals() if relax else None)
+        finally:
+            model.set_bounds(ragged, self._lower[ragged], self._upper[ragged])
+
+    def _box(self, relax: bool) -> tuple[FloatArray, FloatArray]:
+        """Bounds of integer columns rounded inwards: CBC rounds an upper bound of 0.5 to 1."""
+        if relax:
+            return self._lower, self._upper
+        lower = np.where(self._integer, np.ceil(self._lower), self._lower)
+        return lower, np.where(self._integer, np.floor(self._upper), self._upper)
+
+    def _model(self) -> CbcModel:
+        if self._main is None:
+            self._main = self._build()
+        return self._main
+
+    def _build(self) -> CbcModel:
+        model = CbcModel(self._mip, self._lower, self._upper, self._integer, self._limits)
+        model.add_rows(self._rows)
+        model.set_cost(self._cost, self._sense)
+        return model
+
+    def _give_start(self, model: CbcModel, start: FloatArray, time_limit: float | None) -> list[str]:
+        known = ~np.isnan(start)
+        missing = self._integer & ~known
+        if missing.any():
+            fixed = np.flatnonzero(self._integer & known)
+            helper = self._build()
+            helper.set_bounds(fixed, np.round(start[fixed]), np.round(start[fixed]))
+            seconds = None if time_limit is None else time_limit / 2
+            helper.optimize(relax=False, gap=0.0, seconds=seconds, first_point=True)
+            completed = helper.point()
+            if completed is None:
+                return ["no point was found that completes the start, so it was dropped"]
+            start, known = completed, np.ones_like(known)
+        model.model.start = [(model.columns[j], float(start[j])) for j in np.flatnonzero(known)]
+        return []
+
+    def _read(
+        self,
+        answer: _Answer,
+        relax: bool,
+        late: bool,
+        seconds: float,
+        notes: list[str],
+        events: NodeEvents | None,
+    ) -> Result:
+        status = self._status(answer.raw, late, notes)
+        x = objective = bound = duals = None
+        if status is Status.OPTIMAL or (status is Status.LIMIT and not relax):
+            x = answer.x
+            objective = None if x is None else self._value(x)
+            # trusted: the bound of CBC's tree, or of its LP, within its tolerances.
+            proved = answer.bound
+            bound = None if proved is None else self._safe_side(proved + self._offset, objective)
+        if relax and status is Status.OPTIMAL:
+            duals = answer.duals
+        trusted = self._trusted(status, x, notes)
+        if events is not None and events.untranslated:
+            notes.append("CBC showed a sub-problem without our columns; its answer is not relied on")
+            trusted = False
+        return Result(status, x, objective, bound, duals, None, 0, seconds, trusted, "; ".join(notes))
+
+    def _stopped(self, answer: _Answer, events: NodeEvents, seconds: float, notes: list[str]) -> Result:
+        """CBC has no interrupt: an impossible cut ended its tree, so only a point that stands on its own
+        survives, and the bound is that of the relaxation."""
+        x = answer.x
+        if x is not None and self._violation(x) > _TOLERANCE:
+            x = None
+        relaxed = self.solve(relax=True)
+        notes.append("on_point stopped the tree; the bound is that of the continuous relaxation")
+        return Result(
+            Status.STOPPED,
+            x,
+            None if x is None else self._value(x),
+            relaxed.bound,
+            seconds=seconds,
+            trusted=not events.untranslated,
+            note="; ".join(notes),
+        )
+
+    def _status(self, raw: Any, late: bool, notes: list[str]) -> Status:
+        kinds = self._mip.OptimizationStatus
+        if raw == kinds.OPTIMAL:
+            return Status.OPTIMAL
+        if raw in (kinds.INFEASIBLE, kinds.INT_INFEASIBLE):
+            if late:
+                # CBC has been seen to call a search that ran out of time infeasible.
+                notes.append("CBC said infeasible when its time was over; this counts as the limit")
+                return Status.LIMIT
+            # trusted: infeasibility is the solver's word.
+            return Status.INFEASIBLE
+        if raw == kinds.FEASIBLE or (late and raw in (kinds.NO_SOLUTION_FOUND, kinds.TRUNCATED)):
+            return Status.LIMIT
+        notes.append(f"CBC says {raw.name}")
+        return Status.UNBOUNDED if raw == kinds.UNBOUNDED else Status.FAILED
+
+    def _trusted(self, status: Status, x: FloatArray | None, notes: list[str]) -> bool:
+        if status is Status.UNBOUNDED:
+            notes.append("every column has a box, so the word unbounded is wrong")
+            return False
+        if x is not None and self._violation(x) > _TOLERANCE:
+            notes.append("CBC's point violates its rows; the answer is not relied on")
+            return False
+        return True
+
+    def _violation(self, x: FloatArray) -> float:
+        matrix = self._rows.matrix
+        activity = matrix @ x
+        scale = 1.0 + abs(matrix) @ abs(x)
+        rows = np.maximum(self._rows.lower - activity, activity - self._rows.upper) / scale
+        columns = np.maximum(self._lower - x, x - self._upper) / (1.0 + abs(x))
+        return float(max(rows.max(initial=0.0), columns.max(initial=0.0)))
+
+    def _value(self, x: FloatArray) -> float:
+        return float(self._cost @ x + self._offset)
+
+    def _worst(self) -> float:
+        return math.inf if self._sense is Sense.MAXIMIZE else -math.inf
+
+    def _safe_side(self, bound: float, objective: float | None) -> float:
+        if objective is None:
+            return bound
+        worse = max if self._sense is Sense.MAXIMIZE else min
+        return float(worse(bound, objective))
+
+
+def _left(time_limit: float | None, began: float) -> float | None:
+    """What is left of a time limit."""
+    return None if time_limit is None else time_limit - (time.perf_counter() - began)

@@ -1,0 +1,244 @@
+"""One program in CVXPY: compiled once per set of rows and bounds, its objective a parameter.
+
+The parameter is always minimised, with the cost negated to maximise: so there is one sign rule for bounds and
+duals, and not one per solver. No point is taken on faith: CVXPY reports zeros at a limit without incumbent.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from reludsl.backend import Capability as C
+from reludsl.backend import (
+    FloatArray,
+    IntArray,
+    InvalidInput,
+    Limits,
+    Matrix,
+    OnPoint,
+    Result,
+    Rows,
+    Sense,
+    Status,
+    UnsupportedCapability,
+)
+from reludsl_cvxpy.dialects import Dialect, Proof, Settings
+
+_TOLERANCE = 1e-5
+"""Relative violation of a row, or of integrality, above which a point is not one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    problem: Any
+    x: Any
+    cost: Any
+    parts: tuple[tuple[IntArray, float, Any], ...]
+    """Rows, sign of their multiplier in the dual, constraint."""
+
+
+class CvxpySession:
+    """`Session` on cvxpy."""
+
+    def __init__(self, cvxpy: Any, speech: Dialect, matrix: Matrix, limits: Limits) -> None:
+        self._cp, self._speech, self._limits = cvxpy, speech, limits
+        self._lower, self._upper = matrix.lower.copy(), matrix.upper.copy()
+        self._integer = matrix.integer.copy()
+        self._rows = Rows(sparse.csr_array(matrix.rows), matrix.row_lower.copy(), matrix.row_upper.copy())
+        self._cost = np.zeros(matrix.lower.size)
+        self._sign, self._offset = 1.0, 0.0
+        self._compiled: dict[bool, _Compiled] = {}
+
+    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
+        """Replace the whole objective; the compiled problem is kept."""
+        self._cost = np.zeros(self._lower.size)
+        np.add.at(self._cost, index, value)
+        self._sign, self._offset = (1.0 if sense is Sense.MINIMIZE else -1.0), float(offset)
+
+    def set_bounds(self, index: IntArray, lower: FloatArray, upper: FloatArray) -> None:
+        """Change the bounds of some columns; the problem is compiled again."""
+        self._lower[index], self._upper[index] = lower, upper
+        self._compiled.clear()
+
+    def add_rows(self, rows: Rows) -> None:
+        """Append rows; the problem is compiled again."""
+        self._rows = Rows(
+            sparse.csr_array(sparse.vstack([self._rows.matrix, rows.matrix])),
+            np.concatenate([self._rows.lower, rows.lower]),
+            np.concatenate([self._rows.upper, rows.upper]),
+        )
+        self._compiled.clear()
+
+    def solve(
+        self,
+        *,
+        relax: bool = False,
+        time_limit: float | None = None,
+        gap: float = 0.0,
+        stop_bound: float | None = None,
+        stop_objective: float | None = None,
+        start: FloatArray | None = None,
+        on_point: OnPoint | None = None,
+    ) -> Result:
+        """Solve to the end or to the time limit; stop limits are replaced by that."""
+        self._refuse(start, on_point, time_limit)
+        if (self._lower > self._upper).any():
+            return Result(Status.INFEASIBLE, note="a column has a lower bound above its upper bound")
+        began = time.perf_counter()
+        notes: list[str] = []
+        if stop_bound is not None or stop_objective is not None:
+            notes.append("cvxpy solves to the end: the stop limits were replaced by that")
+        relax = relax or not bool(self._integer.any())
+        compiled = self._compile(relax)
+        compiled.cost.value = self._sign * self._cost
+        # Compiling counts against the limit, as it does for whoever waits.
+        left = None if time_limit is None else max(time_limit - (time.perf_counter() - began), 1e-3)
+        settings = Settings(self._limits, gap, left)
+        raw = self._run(compiled, settings, notes)
+        if raw is None and time_limit is None and self._speech.reset is not None:
+            self._speech.reset()
+            raw = self._run(compiled, settings, notes)
+        seconds = time.perf_counter() - began
+        late = time_limit is not None and seconds >= 0.9 * time_limit
+        return self._read(compiled, self._status(raw, late, notes), relax, seconds, notes)
+
+    def close(self) -> None:
+        """Forget the compiled problems; a second call does nothing."""
+        self._compiled.clear()
+
+    def _refuse(self, start: FloatArray | None, on_point: OnPoint | None, time_limit: float | None) -> None:
+        name = f"cvxpy:{self._speech.solver}"
+        if start is not None:
+            raise UnsupportedCapability(
+                f"{name} does not offer START, so the start would be ignored; leave it out, or use highs"
+            )
+        if on_point is not None:
+            raise UnsupportedCapability(
+                f"{name} does not offer INCUMBENT_EVENTS or NODE_EVENTS, so on_point would never be called; "
+                "leave it out, or use highs or cbc"
+            )
+        if time_limit is not None and not self._speech.times:
+            raise UnsupportedCapability(
+                f"the name of the time limit of {name} is not known here, so it would be ignored; "
+                "give it in Limits.options by the solver's own name"
+            )
+
+    def _compile(self, relax: bool) -> _Compiled:
+        if relax not in self._compiled:
+            cp, rows = self._cp, self._rows
+            attributes: dict[str, Any] = {}
+            if not relax:
+                # np.where style: one tuple of indices per axis.
+                attributes["integer"] = [tuple(int(j) for j in np.flatnonzero(self._integer))]
+            x = cp.Variable(self._lower.size, bounds=[self._lower.copy(), self._upper.copy()], **attributes)
+            cost = cp.Parameter(self._lower.size)
+            equal = np.flatnonzero(rows.lower == rows.upper)
+            above = np.flatnonzero((rows.lower != rows.upper) & np.isfinite(rows.upper))
+            below = np.flatnonzero((rows.lower != rows.upper) & np.isfinite(rows.lower))
+            parts: list[tuple[IntArray, float, Any]] = []
+            if equal.size:
+                parts.append((equal, -1.0, rows.matrix[equal] @ x == rows.upper[equal]))
+            if above.size:
+                parts.append((above, -1.0, rows.matrix[above] @ x <= rows.upper[above]))
+            if below.size:
+                parts.append((below, 1.0, rows.matrix[below] @ x >= rows.lower[below]))
+            problem = cp.Problem(cp.Minimize(cost @ x), [constraint for _, _, constraint in parts])
+            self._compiled[relax] = _Compiled(problem, x, cost, tuple(parts))
+        return self._compiled[relax]
+
+    def _run(self, compiled: _Compiled, settings: Settings, notes: list[str]) -> str | None:
+        """CVXPY's status, or None when its solver gave up."""
+        keywords = self._speech.keywords(settings)
+        try:
+            with warnings.catch_warnings():
+                # "Solution may be inaccurate" and its kin: the status says it, and the point is checked.
+                warnings.simplefilter("ignore")
+                compiled.problem.solve(
+                    solver=self._speech.solver, verbose=False, warm_start=False, **keywords
+                )
+        except self._cp.error.SolverError as problem:
+            notes.append(f"cvxpy: {problem}")
+            return None
+        except (ValueError, TypeError, KeyError) as problem:
+            raise InvalidInput(
+                f"cvxpy or {self._speech.solver} refused the settings {keywords}: {problem}; "
+                "correct Limits.options"
+            ) from problem
+        return str(compiled.problem.status)
+
+    def _status(self, raw: str | None, late: bool, notes: list[str]) -> Status:
+        cp = self._cp
+        if raw == cp.OPTIMAL:
+            return Status.OPTIMAL
+        if raw in (cp.INFEASIBLE, cp.settings.INFEASIBLE_OR_UNBOUNDED):
+            # trusted: infeasibility is the solver's word; every column has a box, so "infeasible or
+            # unbounded" can only mean the former.
+            return Status.INFEASIBLE
+        if raw == cp.settings.USER_LIMIT or (late and raw in (None, cp.OPTIMAL_INACCURATE)):
+            return Status.LIMIT
+        if raw is not None:
+            notes.append(f"cvxpy says {raw}")
+        return Status.UNBOUNDED if raw == cp.UNBOUNDED else Status.FAILED
+
+    def _read(
+        self, compiled: _Compiled, status: Status, relax: bool, seconds: float, notes: list[str]
+    ) -> Result:
+        stats = compiled.problem.solver_stats
+        proof = Proof()
+        if stats is not None and not relax and status in (Status.OPTIMAL, Status.LIMIT):
+            proof = self._speech.proof(stats.extra_stats)
+        trusted = status is not Status.UNBOUNDED
+        x = None
+        if status is Status.OPTIMAL or (status is Status.LIMIT and not relax):
+            x = self._point(compiled, proof, relax)
+            if x is None and status is Status.OPTIMAL:
+                notes.append("the point that was called optimal violates its rows")
+                status, proof = Status.FAILED, Proof()
+        objective = None if x is None else float(self._cost @ x + self._offset)
+        bound = duals = None
+        if C.BOUND in self._speech.capabilities:
+            bound = self._bound(proof, objective, relax, status)
+        if relax and status is Status.OPTIMAL and C.DUALS in self._speech.capabilities:
+            duals = self._duals(compiled)
+        return Result(
+            status, x, objective, bound, duals, None, proof.nodes, seconds, trusted, "; ".join(notes)
+        )
+
+    def _point(self, compiled: _Compiled, proof: Proof, relax: bool) -> FloatArray | None:
+        """The point, if there is one: it must satisfy the rows, whatever the status says."""
+        if compiled.x.value is None or proof.has_point is False:
+            return None
+        x = np.array(compiled.x.value, dtype=float)
+        matrix = self._rows.matrix
+        scale = 1.0 + abs(matrix) @ abs(x)
+        rows = np.maximum(self._rows.lower - matrix @ x, matrix @ x - self._rows.upper) / scale
+        columns = np.maximum(self._lower - x, x - self._upper) / (1.0 + abs(x))
+        fractional = np.zeros(1) if relax else abs(x - np.round(x))[self._integer]
+        worst = max(rows.max(initial=0.0), columns.max(initial=0.0), fractional.max(initial=0.0))
+        return x if worst <= _TOLERANCE else None
+
+    def _bound(self, proof: Proof, objective: float | None, relax: bool, status: Status) -> float | None:
+        if relax:
+            # trusted: the optimum of an LP bounds it within the dual tolerance; the duals allow a recheck.
+            return objective if status is Status.OPTIMAL else None
+        if proof.bound is None:
+            return None
+        # trusted: the bound of the solver's tree, handed through by cvxpy, of the minimised objective.
+        bound = self._sign * proof.bound + self._offset
+        if objective is None:
+            return bound
+        return self._sign * min(self._sign * bound, self._sign * objective)
+
+    def _duals(self, compiled: _Compiled) -> FloatArray | None:
+        duals = np.zeros(self._rows.lower.size)
+        for index, sign, constraint in compiled.parts:
+            if constraint.dual_value is None:
+                return None
+            duals[index] += sign * self._sign * np.asarray(constraint.dual_value, dtype=float)
+        return duals

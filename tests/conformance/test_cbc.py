@@ -1,0 +1,99 @@
+"""The laws of reludsl.testing, asked of the cbc backend; below them, what only CBC does."""
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import reludsl_cbc
+from reludsl_cbc.events import NodeEvents
+from reludsl_cbc.model import CbcModel
+from reludsl_cbc.silence import Silence
+
+from reludsl.backend import FloatArray, InvalidInput, Limits, PointKind, Reply, Status
+from reludsl.testing import conformance
+from reludsl.testing.cases import case, knapsack, opened
+from reludsl.testing.descriptors import caught
+
+test_conformance = conformance(reludsl_cbc.backend)
+
+BACKEND = reludsl_cbc.backend
+
+
+def _silent(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
+    del kind, x, value, bound
+    return None
+
+
+def test_node_events_untranslated_sub_problem_is_noted() -> None:
+    events = NodeEvents(_silent, lambda x: 0.0, 0.0)
+    model: Any = SimpleNamespace(model=SimpleNamespace(cuts_generator=None), columns=["x0"])
+    events.attach(None, model, Silence())
+    events.generate_constrs(SimpleNamespace(translate=lambda columns: [None for _ in columns]))
+    assert events.untranslated
+    assert not events.stopped
+
+
+def test_node_events_printing_in_on_point_reaches_the_terminal() -> None:
+    pytest.importorskip("mip")
+
+    def on_point(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
+        del kind, x, value, bound
+        os.write(1, b"mine\n")
+        return None
+
+    with caught() as output, opened(BACKEND, knapsack(11)) as session:
+        session.solve(on_point=on_point)
+    assert set(output.text.split()) == {"mine"}
+
+
+def _fail_in_silence() -> None:
+    with Silence():
+        os.write(1, b"hidden\n")
+        raise ZeroDivisionError
+
+
+def test_silence_error_inside_restores_the_descriptors() -> None:
+    with caught() as output:
+        with pytest.raises(ZeroDivisionError):
+            _fail_in_silence()
+        os.write(1, b"shown\n")
+    assert output.text == "shown\n"
+
+
+def test_integer_column_upper_bound_one_half_is_zero() -> None:
+    pytest.importorskip("mip")
+    with opened(BACKEND, case([], [], [], [0], [0.5], True, [-1])) as session:
+        result = session.solve()
+        relaxed = session.solve(relax=True)
+    assert result.objective == 0.0
+    assert relaxed.objective == pytest.approx(-0.5)
+
+
+def test_start_partial_is_completed_not_filled_with_zeros() -> None:
+    pytest.importorskip("mip")
+    problem = case([[1, 1]], [3], [4], [0, 0], [3, 3], True, [1, 2])
+    with opened(BACKEND, problem) as session:
+        result = session.solve(start=np.array([0.0, np.nan]))
+    assert result.status is Status.OPTIMAL
+    assert result.objective == pytest.approx(3.0)
+    assert "dropped" not in result.note
+
+
+def test_options_that_are_no_number_are_refused() -> None:
+    pytest.importorskip("mip")
+    with pytest.raises(InvalidInput, match="give a number"):
+        BACKEND.open(knapsack(4).matrix, Limits(options={"cuts": "off"}))
+
+
+def test_increment_that_cannot_be_dropped_widens_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mip")
+    problem = knapsack(8)
+    with opened(BACKEND, problem) as session:
+        plain = session.solve().bound
+    monkeypatch.setattr(CbcModel, "_drop_increment", lambda self: 1e-5)
+    with opened(BACKEND, problem) as session:
+        widened = session.solve().bound
+    assert plain is not None
+    assert widened == pytest.approx(plain + 1e-5, abs=1e-9)

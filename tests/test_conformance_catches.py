@@ -1,0 +1,445 @@
+"""The suite is worth what it catches: every broken backend must break the law that forbids its fault."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reludsl.backend import (
+    Capability,
+    FloatArray,
+    IntArray,
+    InvalidInput,
+    Limits,
+    Matrix,
+    MissingBackend,
+    OnPoint,
+    PointKind,
+    Reply,
+    Result,
+    Rows,
+    Sense,
+    Session,
+    Status,
+)
+from reludsl.testing import LAWS, EnumerationBackend, conformance, failures
+
+C = Capability
+ALL = EnumerationBackend().capabilities
+
+
+class Faithful:
+    """A session that passes everything on; each fault overrides one method."""
+
+    def __init__(self, matrix: Matrix, limits: Limits) -> None:
+        self.matrix = matrix
+        self.limits = limits
+        self.session: Session = EnumerationBackend().open(matrix, limits)
+        self.sense = Sense.MINIMIZE
+
+    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
+        self.sense = sense
+        self.session.set_cost(index, value, sense, offset)
+
+    def set_bounds(self, index: IntArray, lower: FloatArray, upper: FloatArray) -> None:
+        self.session.set_bounds(index, lower, upper)
+
+    def add_rows(self, rows: Rows) -> None:
+        self.session.add_rows(rows)
+
+    def solve(self, **asked: Any) -> Result:
+        return self.session.solve(**asked)
+
+    def close(self) -> None:
+        self.session.close()
+
+
+class FlippedSense(Faithful):
+    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
+        other = Sense.MINIMIZE if sense is Sense.MAXIMIZE else Sense.MAXIMIZE
+        super().set_cost(index, value, other, offset)
+
+
+class ValueAsBound(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        return dataclasses.replace(result, bound=result.objective)
+
+
+class ForgottenIntegrality(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        return super().solve(**{**asked, "relax": True})
+
+
+class StaleObjective(Faithful):
+    last: float | None = None
+
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        stale, self.last = self.last, result.objective
+        if result.objective is None or stale is None:
+            return result
+        return dataclasses.replace(result, objective=stale)
+
+
+class StaleCost(Faithful):
+    asked = False
+
+    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
+        if not self.asked:
+            super().set_cost(index, value, sense, offset)
+        self.asked = True
+
+
+class LimitAsInfeasible(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        if result.status is Status.LIMIT and result.x is None:
+            return Result(Status.INFEASIBLE)
+        return result
+
+
+class ZerosAtLimit(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        if result.status is Status.LIMIT and result.x is None:
+            return dataclasses.replace(result, x=np.zeros(self.matrix.lower.size), objective=0.0)
+        return result
+
+
+class LooseGap(Faithful):
+    """Stops at the first point within 1e-4 of the optimum, as solvers do by default."""
+
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        if asked.get("relax") or result.status is not Status.OPTIMAL or result.objective is None:
+            return result
+        best = result.objective
+        seen: list[tuple[float, FloatArray]] = []
+
+        def on_point(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
+            del kind, bound
+            seen.append((value, x))
+            return None
+
+        super().solve(on_point=on_point)
+        value, x = next(entry for entry in seen if abs(entry[0] - best) <= self.within(best))
+        return dataclasses.replace(result, x=x, objective=value, bound=value)
+
+    def within(self, best: float) -> float:
+        return 1e-4 * abs(best)
+
+
+class CoarseIncrement(LooseGap):
+    """CBC looks only for points that are better by 1e-5."""
+
+    def within(self, best: float) -> float:
+        del best
+        return 1e-5
+
+
+class Chatty(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        os.write(1, b"Clp0006I 0  Obj 0\n")
+        return super().solve(**asked)
+
+
+class RowsIgnored(Faithful):
+    def add_rows(self, rows: Rows) -> None:
+        del rows
+
+
+class BoundsStick(Faithful):
+    def set_bounds(self, index: IntArray, lower: FloatArray, upper: FloatArray) -> None:
+        own = self.matrix
+        super().set_bounds(index, np.maximum(lower, own.lower[index]), np.minimum(upper, own.upper[index]))
+        own.lower[index] = np.maximum(lower, own.lower[index])
+
+
+class InputChanged(Faithful):
+    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
+        super().set_cost(index, value, sense, offset)
+        value *= -1.0
+
+
+class ExceptionSwallowed(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        told: OnPoint | None = asked.get("on_point")
+        if told is None:
+            return super().solve(**asked)
+
+        def on_point(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
+            try:
+                return told(kind, x, value, bound)
+            except Exception:
+                return None
+
+        return super().solve(**{**asked, "on_point": on_point})
+
+
+class StopIgnored(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        told: OnPoint | None = asked.get("on_point")
+        if told is None:
+            return super().solve(**asked)
+
+        def on_point(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
+            reply = told(kind, x, value, bound)
+            return reply if isinstance(reply, Rows) else None
+
+        return super().solve(**{**asked, "on_point": on_point})
+
+
+class RowsFromCallbackLost(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        told: OnPoint | None = asked.get("on_point")
+        if told is None:
+            return super().solve(**asked)
+
+        def on_point(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
+            reply = told(kind, x, value, bound)
+            return None if isinstance(reply, Rows) else reply
+
+        return super().solve(**{**asked, "on_point": on_point})
+
+
+class WrongDualSign(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        if result.row_duals is None:
+            return result
+        return dataclasses.replace(result, row_duals=-result.row_duals)
+
+
+class WrongDualSignWhenMaximising(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        if result.row_duals is None or self.sense is Sense.MINIMIZE:
+            return result
+        return dataclasses.replace(result, row_duals=-result.row_duals)
+
+
+class NoRay(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        if result.farkas is None:
+            return result
+        return dataclasses.replace(result, farkas=np.ones_like(result.farkas))
+
+
+class OffsetForgotten(Faithful):
+    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
+        del offset
+        super().set_cost(index, value, sense)
+
+
+class OffsetForgottenInBound(Faithful):
+    offset = 0.0
+
+    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
+        self.offset = offset
+        super().set_cost(index, value, sense, offset)
+
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        if result.bound is None:
+            return result
+        return dataclasses.replace(result, bound=result.bound - self.offset)
+
+
+class BoundOfTheOtherSense(Faithful):
+    """CVXPY hands through the bound of the minimised problem."""
+
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        if result.bound is None or self.sense is Sense.MINIMIZE:
+            return result
+        return dataclasses.replace(result, bound=-result.bound)
+
+
+class LimitSticks(Faithful):
+    """python-mip keeps the limit of the solve before, when the next one has none."""
+
+    limit: float | None = None
+
+    def solve(self, **asked: Any) -> Result:
+        self.limit = asked.get("time_limit") or self.limit
+        return super().solve(**{**asked, "time_limit": self.limit})
+
+
+class TinyDropped(Faithful):
+    """HiGHS drops coefficients below 1e-9 unless told otherwise."""
+
+    def __init__(self, matrix: Matrix, limits: Limits) -> None:
+        rows = matrix.rows.copy()
+        rows.data = np.where(abs(rows.data) < 1e-9, 0.0, rows.data)
+        super().__init__(dataclasses.replace(matrix, rows=rows), limits)
+
+
+class FractionalBoundsRounded(Faithful):
+    """CBC rounds the upper bound 0.5 of an integer column to 1."""
+
+    def __init__(self, matrix: Matrix, limits: Limits) -> None:
+        upper = np.where(matrix.integer, np.ceil(matrix.upper), matrix.upper)
+        super().__init__(dataclasses.replace(matrix, upper=upper), limits)
+
+
+class OptionsIgnored(Faithful):
+    def __init__(self, matrix: Matrix, limits: Limits) -> None:
+        super().__init__(matrix, dataclasses.replace(limits, options={}))
+
+
+class NotesMissing(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        return dataclasses.replace(super().solve(**asked), note="")
+
+
+class TimeLimitIgnored(Faithful):
+    """Sleeps where a solver would search on."""
+
+    def solve(self, **asked: Any) -> Result:
+        if asked.get("time_limit") == 0.2:
+            time.sleep(1.3)
+        return super().solve(**asked)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A backend whose sessions have one fault."""
+
+    session: type[Faithful]
+    capabilities: Capability = ALL
+    name: str = "broken"
+    profile: Mapping[str, str] = field(default_factory=dict)
+
+    def version(self) -> str:
+        return "0"
+
+    def open(self, matrix: Matrix, limits: Limits) -> Session:
+        return self.session(matrix, limits)
+
+
+FAULTS: tuple[tuple[Broken, str], ...] = (
+    (Broken(FlippedSense), "sense_is_kept"),
+    (Broken(ValueAsBound), "bound_at_a_limit_is_proved"),
+    (Broken(ForgottenIntegrality), "integer_columns_are_integral"),
+    (Broken(StaleObjective), "two_objectives_get_two_answers"),
+    (Broken(StaleCost), "set_cost_replaces_everything"),
+    (Broken(LimitAsInfeasible), "limit_never_becomes_infeasible"),
+    (Broken(ZerosAtLimit), "no_point_at_a_limit_is_none"),
+    (Broken(LooseGap), "gap_zero_means_zero"),
+    (Broken(CoarseIncrement), "near_ties_are_told_apart"),
+    (Broken(Chatty), "nothing_is_printed"),
+    (Broken(RowsIgnored), "rows_added_later_count"),
+    (Broken(BoundsStick), "bounds_change_and_come_back"),
+    (Broken(InputChanged), "inputs_are_left_alone"),
+    (Broken(ExceptionSwallowed), "exceptions_leave_the_solve"),
+    (Broken(StopIgnored), "stop_is_honoured"),
+    (Broken(RowsFromCallbackLost), "rows_without_capability_are_refused"),
+    (Broken(WrongDualSign), "duals_certify_the_optimum"),
+    (Broken(WrongDualSignWhenMaximising), "duals_certify_the_optimum"),
+    (Broken(NoRay), "ray_proves_infeasibility"),
+    (Broken(OffsetForgotten), "offset_is_counted"),
+    (Broken(OffsetForgottenInBound), "offset_is_counted"),
+    (Broken(BoundOfTheOtherSense), "sense_is_kept"),
+    (Broken(LimitSticks), "time_limit_does_not_stick"),
+    (Broken(TinyDropped), "tiny_coefficients_count_or_are_disowned"),
+    (Broken(FractionalBoundsRounded), "fractional_bounds_round_inwards"),
+    (Broken(OptionsIgnored), "unknown_options_are_refused"),
+    (Broken(NotesMissing), "replaced_limits_are_named"),
+    (Broken(TimeLimitIgnored), "time_limit_is_honoured"),
+    (Broken(Faithful, ALL & ~C.START), "start_without_capability_is_refused"),
+    (Broken(Faithful, ALL & ~C.INCUMBENT_EVENTS), "on_point_without_capability_is_refused"),
+    (Broken(Faithful, ALL & ~C.BOUND), "optimum_is_found"),
+    (Broken(Faithful, ALL | C.NODE_EVENTS), "nodes_are_relaxations"),
+    (Broken(Faithful, ALL | C.LAZY_ROWS), "lazy_rows_cut"),
+)
+
+
+@pytest.mark.parametrize(
+    ("broken", "law"), FAULTS, ids=[f"{broken.session.__name__}-{law}" for broken, law in FAULTS]
+)
+def test_suite_broken_backend_breaks_its_law(broken: Broken, law: str) -> None:
+    assert law in failures(broken, [law])
+
+
+def test_suite_faithful_wrapper_breaks_nothing() -> None:
+    assert failures(Broken(Faithful)) == {}
+
+
+class Restarting(Faithful):
+    """Lazy rows by solving again: the plainest honest way to offer them."""
+
+    def solve(self, **asked: Any) -> Result:
+        told: OnPoint | None = asked.pop("on_point", None)
+        while True:
+            result = super().solve(**asked)
+            if told is None or result.x is None or result.objective is None or result.bound is None:
+                return result
+            reply = told(PointKind.INCUMBENT, result.x, result.objective, result.bound)
+            if reply is None:
+                return result
+            if not isinstance(reply, Rows):
+                return dataclasses.replace(result, status=Status.STOPPED)
+            self.add_rows(reply)
+
+
+def test_lazy_rows_law_honest_backend_keeps_it() -> None:
+    backend = Broken(Restarting, ALL | C.LAZY_ROWS)
+    laws = ["lazy_rows_cut", "incumbents_are_points", "stop_is_honoured", "exceptions_leave_the_solve"]
+    assert failures(backend, laws) == {}
+
+
+def test_failures_unknown_law_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="no law"):
+        failures(EnumerationBackend(), ["no_such_law"])
+
+
+def test_laws_have_unique_names_and_statements() -> None:
+    names = [law.name for law in LAWS]
+    assert len(set(names)) == len(names)
+    assert all(law.statement.endswith(".") for law in LAWS)
+
+
+@dataclass(frozen=True)
+class Absent(Broken):
+    """A backend whose solver is not installed."""
+
+    session: type[Faithful] = Faithful
+    name: str = "absent:VARIANT"
+
+    def version(self) -> str:
+        raise MissingBackend("the solver of absent is not installed")
+
+
+def test_conformance_missing_solver_is_a_skip_with_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RELUDSL_REQUIRE", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="not installed"):
+        conformance(Absent())(LAWS[0])
+
+
+@pytest.mark.parametrize("required", ["absent", "highs, absent:VARIANT"])
+def test_conformance_missing_solver_that_is_required_fails(
+    monkeypatch: pytest.MonkeyPatch, required: str
+) -> None:
+    monkeypatch.setenv("RELUDSL_REQUIRE", required)
+    with pytest.raises(pytest.fail.Exception, match="not installed"):
+        conformance(Absent())(LAWS[0])
+
+
+def test_conformance_law_about_what_is_not_offered_is_a_skip() -> None:
+    law = next(law for law in LAWS if law.name == "lazy_rows_cut")
+    with pytest.raises(pytest.skip.Exception, match="LAZY_ROWS"):
+        conformance(EnumerationBackend())(law)
+
+
+def test_failures_missing_solver_raises() -> None:
+    with pytest.raises(MissingBackend):
+        failures(Absent())
