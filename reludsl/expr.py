@@ -190,7 +190,8 @@ class Expr:
         application = Application(network, self)
 
         def value(node: str) -> Expr:
-            return Expr.of(NodeVariable(application, node))
+            # an activation may take the input itself, which is this expression
+            return Expr.of(NodeVariable(application, node)) if node in network.by_name else self
 
         return SymbolicTrace(
             tuple(value(s.pre) for s in network.hidden),

@@ -19,7 +19,7 @@ from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.bounds import Bounds
 from reludsl.domain import Domain
 from reludsl.exact import exactly
-from reludsl.network import Network, Stage
+from reludsl.network import INPUT, Network, Stage
 
 CHUNK = 2048
 """Points per forward pass: enough for the matrix products, little enough for the caches."""
@@ -74,10 +74,9 @@ class Witnesses:
 
     def _forward_errors(self, bounds: Bounds) -> dict[str, FloatArray]:
         """A bound on the rounding error of every value, for every input of the domain at once."""
-        errors: dict[str, FloatArray] = {}
+        errors = {INPUT: np.zeros(self.network.input_size)}
         for node in self.network.cone(self.network.output):
-            source = errors.get(node.source, np.zeros(self.network.size(node.source)))
-            errors[node.name] = node.layer.forward_error(bounds.boxes[node.source], source)
+            errors[node.name] = node.layer.forward_error(bounds.boxes[node.source], errors[node.source])
         return errors
 
     def add(self, points: FloatArray) -> None:

@@ -12,11 +12,59 @@ from fractions import Fraction
 
 import numpy as np
 
-from reludsl.backend import FloatArray
+from reludsl.backend import FloatArray, IntArray
 from reludsl.domain import Box
-from reludsl.exact import ExactArray, exactly
+from reludsl.exact import ExactArray, exactly, rounded_up
+from reludsl.bounds.propagate import Bounds
 from reludsl.layers import Activation, AffineLayer
-from reludsl.network import Network
+from reludsl.network import Network, Stage
+
+NEAR = 1e-11
+"""A bound is near a break when it misses it by at most this much, relative to 1 + its neuron's largest value."""
+
+MOST = 64
+"""Near ties per stage that are looked at: exact arithmetic is slow."""
+
+
+def settle_ties(bounds: Bounds) -> Bounds:
+    """The same bounds, recomputed exactly where they miss a break of the activation by rounding errors only.
+
+    >>> from reludsl.bounds import crown
+    >>> from reludsl.layers import Affine, relu
+    >>> net = Network.chain([Affine(np.array([[1.0, 1.0]]), np.array([-2.0])), relu], (2,))
+    >>> rough = crown(net, Box([0.0, 0.0], [1.0, 1.0]))
+    >>> bool(rough.unstable(net.hidden[0])[0]), bool(settle_ties(rough).unstable(net.hidden[0])[0])
+    (True, False)
+    """
+    for stage in bounds.network.hidden:
+        lower, upper = near_ties(bounds, stage)
+        if not (lower.size or upper.size):
+            continue
+        box = bounds.pre(stage)
+        low, high = box.lower.copy(), box.upper.copy()
+        for neuron in upper.tolist():
+            high[neuron] = min(high[neuron], _limit(bounds, stage, neuron, 1.0))
+        for neuron in lower.tolist():
+            low[neuron] = max(low[neuron], -_limit(bounds, stage, neuron, -1.0))
+        bounds = bounds.tightened({stage.pre: Box(low, high)})
+    return bounds
+
+
+def near_ties(bounds: Bounds, stage: Stage) -> tuple[IntArray, IntArray]:
+    """Neurons whose lower bound lies just below a break, and those whose upper bound lies just above one."""
+    box = bounds.pre(stage)
+    reach = NEAR * (1.0 + box.magnitude)
+    low, high = np.zeros(stage.size, dtype=np.bool_), np.zeros(stage.size, dtype=np.bool_)
+    for point in bounds.network.activation(stage).breaks:
+        low |= (box.lower < point) & (box.lower >= point - reach)
+        high |= (box.upper > point) & (box.upper <= point + reach)
+    return np.flatnonzero(low)[:MOST], np.flatnonzero(high)[:MOST]
+
+
+def _limit(bounds: Bounds, stage: Stage, neuron: int, sign: float) -> float:
+    row = np.zeros(stage.size)
+    row[neuron] = sign
+    return rounded_up(exact_upper(bounds.network, bounds.domain.enclosure, stage.pre, row, bounds.boxes))
 
 
 def exact_upper(network: Network, box: Box, target: str, row: FloatArray, boxes: Mapping[str, Box]) -> Fraction:

@@ -202,7 +202,9 @@ class AffineLayer(ABC):
         """
         size = self.absolute(magnitude) + np.abs(self.bias)
         longest = max(self.terms, terms)
-        return np.asarray(numeric.gamma(longest + 3) * size + numeric.underflow(longest))
+        lost = numeric.gamma(longest + 3) * size + numeric.underflow(longest)
+        # an empty row is its bias, exactly; |W| 1 = 0 tells it without underflow
+        return np.where(self.absolute(np.ones_like(magnitude)) == 0, 0.0, lost)
 
     def forward_error(self, box: Box, error: FloatArray) -> FloatArray:
         return np.asarray(self.absolute(error) * (1 + 1e-9) + self.rounding(box.magnitude + error))

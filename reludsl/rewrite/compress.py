@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reludsl.backend import FloatArray
-from reludsl.bounds import Bounds, crown
+from reludsl.bounds import Bounds, crown, settle_ties
 from reludsl.domain import Domain
 from reludsl.expr import Input, as_domain
 from reludsl.network import Network
@@ -100,7 +100,7 @@ def rewrite_network(
     start = time.perf_counter()
     domain = as_domain(where)
     chain = chain_of(network)
-    checked = crown(network, domain) if proved is None else proved
+    checked = settle_ties(crown(network, domain)) if proved is None else proved
     tolerance = _tolerance(network, domain, checked)
     if chain is None:
         reason = "the network branches, or holds something between its dense layers; nothing was rewritten"

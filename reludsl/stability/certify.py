@@ -18,20 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from reludsl.backend import Backend, FloatArray, Limits
-from reludsl.bounds import crown, interval
-from reludsl.bounds.ties import exact_upper
-from reludsl.domain import Box, Domain
-from reludsl.exact import rounded_up
+from reludsl.bounds import crown, interval, settle_ties
+from reludsl.bounds.ties import near_ties
+from reludsl.domain import Domain
 from reludsl.expr import Input, as_domain
-from reludsl.network import Network, Stage
+from reludsl.network import Network
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.stability.facts import UNKNOWN, Facts, Ledger, Rung, StageFacts, Unknown
 from reludsl.stability.solves import Budget, decide_by_solving
-from reludsl.witness import Goals, Witnesses, ascend, jump, seeds
-
-TIES = 64
-"""Near ties per stage that are looked at in exact arithmetic."""
-
+from reludsl.witness import Witnesses, ascend, jump, seeds
 
 class Method(enum.Enum):
     """How `stable` decides."""
@@ -158,29 +153,10 @@ def _ascend(run: _Run, batch: int = 64) -> None:
 
 
 def _settle_ties(run: _Run) -> None:
-    """Where a bound misses a break by its rounding error, or a witness lies on the break by as little: look exactly."""
+    """Bounds and witnesses that lie on a break up to rounding errors: look at both in exact arithmetic."""
     ledger = run.ledger
     for stage in ledger.bounds.network.hidden:
-        goals = ledger.goals(stage)
-        box = ledger.bounds.pre(stage)
-        reach = 1e-11 * (1.0 + box.magnitude[goals.neuron])
-        side = np.where(goals.sign > 0, box.upper[goals.neuron], box.lower[goals.neuron])
-        near = np.flatnonzero(np.abs(side - goals.threshold) <= reach)[:TIES]
-        if near.size:
-            ledger.witnesses.sharpen(stage, np.unique(goals.neuron[near]))
-            ledger.bounds = ledger.bounds.tightened(_exact_box(ledger, run.domain, stage, goals, near))
-
-
-def _exact_box(ledger: Ledger, domain: Domain, stage: Stage, goals: Goals, chosen: np.ndarray[tuple[int], np.dtype[np.int64]]) -> dict[str, Box]:
-    network, box = ledger.bounds.network, ledger.bounds.pre(stage)
-    lower, upper = box.lower.copy(), box.upper.copy()
-    for k in chosen.tolist():
-        neuron, sign = int(goals.neuron[k]), float(goals.sign[k])
-        row = np.zeros(stage.size)
-        row[neuron] = sign
-        limit = rounded_up(exact_upper(network, domain.enclosure, stage.pre, row, ledger.bounds.boxes))
-        if sign > 0:
-            upper[neuron] = min(upper[neuron], limit)
-        else:
-            lower[neuron] = max(lower[neuron], -limit)
-    return {stage.pre: Box(lower, upper)}
+        open_ = ledger.pieces(stage) == UNKNOWN
+        near = np.union1d(*near_ties(ledger.bounds, stage))
+        ledger.witnesses.sharpen(stage, near[open_[near]])
+    ledger.bounds = settle_ties(ledger.bounds)

@@ -1,6 +1,6 @@
 """What people who extend reludsl test with: the laws for backends, and the exact oracle behind them.
 
-Importing this needs neither pytest nor a solver.
+Importing this needs neither pytest nor a solver. Strategies for hypothesis: `reludsl.testing.strategies`.
 """
 
 from __future__ import annotations
@@ -10,5 +10,6 @@ from reludsl.testing.conformance import failures as failures
 from reludsl.testing.enumeration import EnumerationBackend as EnumerationBackend
 from reludsl.testing.laws import LAWS as LAWS
 from reludsl.testing.laws import Law as Law
+from reludsl.testing.oracle import extremes as extremes
 
-__all__ = ["LAWS", "EnumerationBackend", "Law", "conformance", "failures"]
+__all__ = ["LAWS", "EnumerationBackend", "Law", "conformance", "extremes", "failures"]

@@ -1,9 +1,10 @@
 """The extremes of every neuron, exactly: rational arithmetic, no bounds, no passes, no solver.
 
 On a cell of inputs on which every neuron so far keeps to one piece, everything is affine, and its extremes
-are at the cell's vertices. So a cell is held as its vertices alone, each with its values in the current layer.
-A layer maps the values; a break that runs through the cell cuts it in two (new vertices by interpolation along
-the edges), depth first. Meant for a few inputs and about ten neurons: there is a cell for every linear region.
+are at the cell's vertices. So a cell is held as its vertices alone, each with its values in the current
+layer. A layer maps the values; a break that runs through the cell cuts it in two (new vertices by
+interpolation along the edges), depth first. Meant for a few inputs and about ten neurons: there is a cell for
+every linear region.
 
 Two vertices are joined by an edge when no third one is tight on all the faces that the two share (Fukuda and
 Prodon 1996, Double description method revisited); this holds for flat cells too.
@@ -194,7 +195,7 @@ def _cube(
 ) -> _Cell:
     """A box; a side without length has one corner that lies on both its faces."""
     corners: list[_Vertex] = [_Vertex((), frozenset())]
-    for low, high in zip(map(Fraction, lower), map(Fraction, upper)):
+    for low, high in zip([Fraction(v) for v in lower], [Fraction(v) for v in upper]):
         below, above = next(faces), next(faces)
         ends = [(low, {below}), (high, {above})] if low < high else [(low, {below, above})]
         corners = [_Vertex((*c.values, value), c.faces | face) for c in corners for value, face in ends]
