@@ -1,0 +1,5 @@
+"""`python -m reludsl` is the `reludsl` command."""
+
+from reludsl.cli import main
+
+main()
