@@ -94,6 +94,7 @@ def stable(
     network.check_domain(domain)
     first = interval(network, domain)
     ledger = Ledger(first, Witnesses(first), strict)
+    ledger.rungs.append(Rung("interval", ledger.decided(), time.perf_counter() - start))
     run = _Run(ledger, domain, np.random.default_rng(seed), Budget(start, time_limit), progress)
     pool = seeds(network, domain, run.rng) if chosen is Method.AUTO else domain.project(np.zeros((1, domain.size)))
     with run.rung("witnesses"):

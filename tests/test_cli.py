@@ -1,0 +1,261 @@
+"""The command line: its JSON keys, its tables, its one-line errors, and files that are whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ladder import hard_network
+from solvers import solver
+
+from reludsl import cli
+from reludsl.data import path as packaged
+from reludsl.io import read, write
+from reludsl.layers import Affine, relu
+from reludsl.network import Network
+
+Run = Callable[..., tuple[int, str, str]]
+
+DIGITS = packaged("digits.onnx")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """run("certify", net, ...) -> (exit status, stdout, stderr)."""
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["reludsl", *(str(w) for w in words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(stop.value.code or 0), out, err
+
+    return call
+
+
+def answer(result: tuple[int, str, str]) -> dict[str, Any]:
+    status, out, err = result
+    assert (status, err) == (0, "")
+    found: dict[str, Any] = json.loads(out)
+    assert out.count("\n") == 1
+    return found
+
+
+def test_inspect_lists_layers_neurons_and_parameters(run: Run) -> None:
+    found = answer(run("inspect", DIGITS, "--json"))
+    assert set(found) == {"layers", "neurons", "parameters"}
+    assert set(found["layers"][0]) == {"name", "kind", "shape"}
+    net = read(DIGITS)
+    assert (found["neurons"], found["parameters"]) == (net.neurons, net.parameters)
+
+
+@pytest.mark.parametrize("method", cli.BOUND_METHODS[:3])
+def test_bounds_give_every_pre_activation_layer_with_the_output_last(method: str, run: Run) -> None:
+    if method == "lp":
+        solver("highs")
+    found = answer(run("bounds", DIGITS, "--box", 0, 1, "--method", method, "--json"))
+    assert set(found) == {"layers", "seconds"}
+    net = read(DIGITS)
+    assert [len(s["lower"]) for s in found["layers"]] == [s.size for s in net.stages]
+    assert all(set(s) == {"name", "lower", "upper", "unstable"} for s in found["layers"])
+    x = np.random.default_rng(0).random((50, net.input_size))
+    assert (net(x) <= np.array(found["layers"][-1]["upper"])).all()
+    assert (net(x) >= np.array(found["layers"][-1]["lower"])).all()
+
+
+def test_certify_counts_add_up_and_witnesses_switch(run: Run, tmp_path: Path) -> None:
+    found = answer(run("certify", DIGITS, "--box", 0, 1, "--witnesses", tmp_path / "w.npz", "--json"))
+    assert set(found) == {"layers", "neurons", "decided", "unknown", "stages", "seconds"}
+    assert found["decided"] + found["unknown"] == found["neurons"] == sum(s["width"] for s in found["layers"])
+    for layer in found["layers"]:
+        every = sum((layer[k] for k in ("stably_active", "stably_inactive", "unstable", "unknown")), [])
+        assert sorted(every) == list(range(layer["width"]))
+    assert all(set(s) == {"name", "decided", "seconds"} for s in found["stages"])
+    assert sum(s["decided"] for s in found["stages"]) == found["decided"]
+    w = np.load(tmp_path / "w.npz")
+    assert set(w.files) == {"layer", "neuron", "active_input", "inactive_input"}
+    net = read(DIGITS)
+    for side, sign in (("active_input", 1), ("inactive_input", -1)):
+        pre = net.trace(w[side]).pre
+        assert all(sign * pre[s][k, n] > 0 for k, (s, n) in enumerate(zip(w["layer"], w["neuron"])))
+
+
+def test_certify_takes_balls_data_and_methods(run: Run, tmp_path: Path) -> None:
+    images = np.load(packaged("digits.npz"))
+    first = images[sorted(images.files)[0]]
+    point = next(a for a in (images[k] for k in images.files) if a.ndim > 1)[0].ravel()
+    assert first is not None
+    np.save(tmp_path / "point.npy", point)
+    np.save(tmp_path / "data.npy", np.tile(point, (3, 1)))
+    solver("highs")
+    counts = []
+    for method in cli.CERTIFY_METHODS:
+        ball = ("--ball", tmp_path / "point.npy", 0.02, "--clip", 0, 1)
+        found = answer(run("certify", DIGITS, *ball, "--data", tmp_path / "data.npy", "--method", method, "--json"))
+        counts.append([(s["stably_active"], s["stably_inactive"]) for s in found["layers"]])
+        assert found["unknown"] == 0
+    assert counts[0] == counts[1]
+
+
+def test_compress_writes_a_network_with_the_same_outputs(run: Run, tmp_path: Path) -> None:
+    for suffix in (".onnx", ".npz"):
+        out = tmp_path / f"small{suffix}"
+        found = answer(run("compress", DIGITS, "--box", 0, 1, "--out", out, "--json"))
+        assert set(found) == {
+            "neurons_before", "neurons_after", "parameters_before", "parameters_after", "layers_before",
+            "layers_after", "removed", "merged", "folded", "collapsed", "max_output_error", "equivalence", "seconds",
+        }
+        small, net = read(out), read(DIGITS)
+        assert found["equivalence"] == "proved"
+        assert (found["neurons_before"], found["neurons_after"]) == (net.neurons, small.neurons)
+        assert (found["parameters_before"], found["parameters_after"]) == (net.parameters, small.parameters)
+        x = np.random.default_rng(0).random((200, net.input_size))
+        assert np.abs(small(x) - net(x)).max() <= found["max_output_error"] + 1e-9
+
+
+def test_backends_are_listed_with_capabilities(run: Run) -> None:
+    found = answer(run("backends", "--json"))["backends"]
+    assert {"highs", "cbc", "cvxpy"} <= {b["name"] for b in found}
+    assert all(set(b) == {"name", "version", "capabilities", "installed"} for b in found)
+
+
+@pytest.mark.parametrize(
+    "words", [("inspect", DIGITS), ("certify", DIGITS), ("bounds", DIGITS, "--box", "0", "1"), ("backends",)]
+)
+def test_tables_for_people_are_printed_without_json(words: tuple[object, ...], run: Run) -> None:
+    status, out, err = run(*words)
+    assert (status, err) == (0, "")
+    assert len(out.splitlines()) > 2
+    assert "{" not in out
+
+
+def refused(result: tuple[int, str, str], *words: str) -> None:
+    status, out, err = result
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("reludsl: ")
+    for word in words:
+        assert word in err
+
+
+def test_missing_and_damaged_files_get_one_line_and_leave_nothing(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out.onnx"
+    refused(run("compress", tmp_path / "none.onnx", "--box", 0, 1, "--out", out), "none.onnx")
+    whole = DIGITS.read_bytes()
+    for size in (0, 10, len(whole) // 2, len(whole) - 3):
+        cut = tmp_path / "cut.onnx"
+        cut.write_bytes(whole[:size])
+        refused(run("compress", cut, "--box", 0, 1, "--out", out), "cut.onnx")
+    assert not out.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cut.onnx"]
+
+
+def test_unsupported_operator_is_named_with_the_supported_ones(run: Run, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    value = onnx.helper.make_tensor_value_info
+    node = onnx.helper.make_node("Sigmoid", ["x"], ["y"], name="squash")
+    float_ = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph([node], "g", [value("x", float_, [1, 2])], [value("y", float_, [1, 2])])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "net.onnx")
+    refused(run("inspect", tmp_path / "net.onnx"), "Sigmoid", "squash", "Gemm", "Relu")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_are_refused(bad: float, run: Run, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    weight = np.array([[1.0, bad]], dtype=np.float32)
+    value, float_ = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)],
+        "g",
+        [value("x", float_, [1, 2])],
+        [value("y", float_, [1, 1])],
+        [onnx.numpy_helper.from_array(weight, "w"), onnx.numpy_helper.from_array(np.zeros(1, np.float32), "b")],
+    )
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "net.onnx")
+    refused(run("certify", tmp_path / "net.onnx", "--box", 0, 1), "weight")
+
+
+def test_shape_mismatch_is_refused(run: Run, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    value, float_ = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)],
+        "g",
+        [value("x", float_, [1, 3])],
+        [value("y", float_, [1, 1])],
+        [onnx.numpy_helper.from_array(np.ones((1, 2), np.float32), "w")],
+    )
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "net.onnx")
+    refused(run("inspect", tmp_path / "net.onnx"))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--box", "1", "0"), "above"),
+        (("--box", "-inf", "inf"), "finite"),
+        (("--box", "0", "nan"), "NaN"),
+        (("--box", "a", "1"), "number"),
+        (("--box", "none.npy", "1"), "none.npy"),
+        (("--box", "0"), "--box"),
+        (("--box", "0", "1", "--ball", "p.npy", "0.1"), "--ball"),
+        (("--clip", "0", "1"), "--ball"),
+        (("--box", "0", "1", "--method", "one-solve"), "auto"),
+        (("--box", "0", "1", "--backend", "nosuch"), "nosuch"),
+        (("--nonsense",), "--nonsense"),
+    ],
+)
+def test_bad_options_get_one_line(words: tuple[str, ...], expected: str, run: Run, tmp_path: Path) -> None:
+    # a backend is looked up where one is needed: on a network that bounds do not decide
+    net, *_ = hard_network()
+    write(net, tmp_path / "net.npz")
+    refused(run("certify", tmp_path / "net.npz", *words), expected)
+
+
+def test_missing_domain_is_asked_for(run: Run, tmp_path: Path) -> None:
+    write(Network.chain([Affine(np.eye(2), np.zeros(2)), relu], (2,)), tmp_path / "net.npz")
+    refused(run("certify", tmp_path / "net.npz"), "--box 0 1")
+
+
+@pytest.mark.parametrize("place", ["nofolder/out.onnx", "out.txt", ""])
+def test_output_that_cannot_be_written_is_refused_before_the_work(place: str, run: Run, tmp_path: Path) -> None:
+    refused(run("compress", DIGITS, "--box", 0, 1, "--out", tmp_path / place))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_folder_without_permission_is_refused(run: Run, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    refused(run("compress", DIGITS, "--box", 0, 1, "--out", tmp_path / "out.onnx"), "written")
+
+
+def test_solver_failure_has_exit_status_3(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from reludsl.errors import SolverFailed
+
+    def fail(*_: object, **__: object) -> None:
+        raise SolverFailed("the solver broke down")
+
+    monkeypatch.setattr(cli, "stable", fail)
+    status, out, err = run("certify", DIGITS, "--box", 0, 1)
+    assert (status, out, err) == (3, "", "reludsl: the solver broke down\n")
+
+
+def test_progress_goes_to_stderr_after_a_second(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    from reludsl.progress import Progress
+
+    clock = iter([0.0, 0.5, 2.0, 3.0, 9.0])
+    monkeypatch.setattr(cli.time, "perf_counter", lambda: next(clock))
+    with cli._progress() as report:
+        for done in range(4):
+            report(Progress("solves", done, 7))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.split(":")[1].strip()[:9] for line in err.splitlines()] == ["1 of 7 ne", "3 of 7 ne"]
