@@ -248,6 +248,12 @@ class Ball:
         """The point of the clip nearest to the centre."""
         return np.clip(self.center, self._outer.lower, self._outer.upper)
 
+    @cached_property
+    def _budget(self) -> float:
+        """The radius less what rounding the coordinates of a point, and their distances, may come to."""
+        rounding = 4 * numeric.UNIT * float((np.abs(self.center) + self.radius).sum())
+        return self.radius * (1 - 1e-12) - rounding
+
     @property
     def size(self) -> int:
         return int(self.center.size)
@@ -297,7 +303,7 @@ class Ball:
         target = np.where(coefficients > 0, self._inner.upper, self._inner.lower)
         order = np.argsort(-np.abs(coefficients), axis=1)
         step = np.take_along_axis(np.abs(target - self._core), order, axis=1)
-        budget = self.radius * (1 - 1e-12) - np.abs(self._core - self.center).sum()
+        budget = self._budget - np.abs(self._core - self.center).sum()
         room = np.maximum(budget - (np.cumsum(step, axis=1) - step), 0.0)
         move = np.empty_like(step)
         np.put_along_axis(move, order, np.minimum(step, room), axis=1)
@@ -308,7 +314,7 @@ class Ball:
         points = self._inner.project(points)
         if self.norm is Norm.LINF:
             return points
-        budget = self.radius * (1 - 1e-12)
+        budget = self._budget
         base = np.abs(self._core - self.center).sum()
         length = np.abs(points - self._core).sum(axis=1)
         scale = np.where(length + base > budget, np.maximum(budget - base, 0.0) / np.maximum(length, 1e-300), 1.0)
@@ -465,7 +471,7 @@ class Polytope:
     def contains(self, points: FloatArray) -> BoolArray:
         inside = self.box.contains(points)
         activity = points @ self.matrix.T
-        error = numeric.gamma(self.size) * (np.abs(points) @ np.abs(self.matrix).T)
+        error = numeric.gamma(self.size) * (np.abs(points) @ np.abs(self.matrix).T) + numeric.underflow(self.size)
         inside &= (activity - error <= self.limit).all(axis=1)
         for k in np.flatnonzero(inside & ~(activity + error <= self.limit).all(axis=1)):
             x = [Fraction(v) for v in points[k].tolist()]

@@ -120,16 +120,16 @@ class Expr:
         return self * -1.0
 
     def __add__(self, other: Any) -> Expr:
-        other = _as_expr(other, self.size)
-        if self.size != other.size:
-            if 1 not in (self.size, other.size):
-                raise InvalidInput(f"expressions of {self.size} and {other.size} elements do not add up")
-            n = max(self.size, other.size)
-            return self._spread(n) + other._spread(n)
+        right = _as_expr(other, self.size)
+        if self.size != right.size:
+            if 1 not in (self.size, right.size):
+                raise InvalidInput(f"expressions of {self.size} and {right.size} elements do not add up")
+            n = max(self.size, right.size)
+            return self._spread(n) + right._spread(n)
         terms = dict(self.terms)
-        for variable, matrix in other.terms.items():
+        for variable, matrix in right.terms.items():
             terms[variable] = terms[variable] + matrix if variable in terms else matrix
-        return Expr(terms, self.constant + other.constant)
+        return Expr(terms, self.constant + right.constant)
 
     __radd__ = __add__
 
@@ -137,7 +137,7 @@ class Expr:
         return self + (-_as_expr(other, self.size))
 
     def __rsub__(self, other: Any) -> Expr:
-        return -self + other
+        return _as_expr(other, self.size) - self
 
     def __mul__(self, factor: Any) -> Expr:
         scale = _constant(factor, "multiplied by", self.size)
@@ -153,7 +153,7 @@ class Expr:
         return self * (1.0 / scale)
 
     def __rmatmul__(self, matrix: npt.ArrayLike) -> Expr:
-        weights = np.atleast_2d(np.asarray(matrix, dtype=np.float64))
+        weights = np.atleast_2d(_numbers(matrix, "multiplied by"))
         if weights.shape[1] != self.size:
             raise InvalidInput(
                 f"a matrix of shape {weights.shape} does not fit an expression of {self.size} elements; "
@@ -184,8 +184,8 @@ class Expr:
         """
         if self.size != network.input_size:
             raise InvalidInput(
-                f"an expression of {self.size} elements goes into a network with {network.input_size} inputs; "
-                f"give {network.input_size} elements"
+                f"an expression of {self.size} elements goes into a network with {network.input_size} "
+                f"inputs; give {network.input_size} elements"
             )
         application = Application(network, self)
 
@@ -223,19 +223,33 @@ class Expr:
         return tuple(found)
 
 
+def _numbers(value: Any, verb: str) -> FloatArray:
+    array = np.asarray(value, dtype=np.float64)
+    if not np.isfinite(array).all():
+        bad = array[~np.isfinite(array)].flat[0]
+        raise InvalidInput(f"an expression is {verb} {bad}; give finite numbers")
+    return array
+
+
 def _constant(value: Any, verb: str, size: int) -> FloatArray:
     if isinstance(value, Expr):
         raise InvalidInput(
-            f"an expression is {verb} an expression; products of symbols are not piecewise linear: use numbers"
+            f"an expression is {verb} an expression; products of symbols are not piecewise linear: "
+            "use numbers"
         )
-    return np.array(np.broadcast_to(np.asarray(value, dtype=np.float64).ravel(), (size,)))
+    array = _numbers(value, verb).ravel()
+    if array.size not in (1, size):
+        raise InvalidInput(
+            f"an expression of {size} elements is {verb} {array.size} numbers; give 1 or {size}, or use W @ x"
+        )
+    return np.array(np.broadcast_to(array, (size,)))
 
 
 def _as_expr(value: Any, size: int) -> Expr:
     if isinstance(value, Expr):
         return value
-    array = np.asarray(value, dtype=np.float64).ravel()
-    return Expr({}, np.array(np.broadcast_to(array, (max(size, array.size),))))
+    array = _numbers(value, "added to").ravel()
+    return Expr({}, np.array(np.broadcast_to(array, (size,)) if array.size == 1 else array))
 
 
 class Input(Expr):
@@ -271,8 +285,8 @@ def box(
     """
     low, high = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
     size = math.prod(shape) if shape is not None else max(low.size, high.size)
-    flat = [np.broadcast_to(side.ravel(), (size,)) if side.size in (1, size) else side for side in (low, high)]
-    return Input(Box(flat[0].ravel(), flat[1].ravel()), name)
+    flat = [np.broadcast_to(v.ravel(), (size,)) if v.size in (1, size) else v.ravel() for v in (low, high)]
+    return Input(Box(flat[0], flat[1]), name)
 
 
 def ball(

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from reludsl import numeric
 from reludsl.backend import FloatArray, IntArray
 from reludsl.bounds import Bounds, crown
 from reludsl.domain import Box, Domain
@@ -79,11 +80,12 @@ def disjunction(
     edges = np.array([-np.inf, *activation.breaks, np.inf])
     for p in range(pieces):
         slope, intercept = activation.slopes[p], activation.intercepts[p]
+        slack = activation.intercept_errors[p]
         least, most = activation.deviation(box, np.full(n, slope))
         coefficient[:, p, 0] = (-slope, 1.0)
-        lower[:, p, 0] = upper[:, p, 0] = intercept
-        reach_lower[:, p, 0] = np.where(held == p, intercept, least)
-        reach_upper[:, p, 0] = np.where(held == p, intercept, most)
+        lower[:, p, 0], upper[:, p, 0] = intercept - slack, intercept + slack
+        reach_lower[:, p, 0] = np.where(held == p, intercept - slack, least)
+        reach_upper[:, p, 0] = np.where(held == p, intercept + slack, most)
         if edged:
             coefficient[:, p, 1] = (1.0, 0.0)
             lower[:, p, 1], upper[:, p, 1] = edges[p], edges[p + 1]
@@ -107,8 +109,22 @@ def disjunction(
     )
 
 
-def affine_chain(network: Network, node: str) -> tuple[str, FloatArray | sparse.csr_array, FloatArray]:
-    """The node's value as W h + b of the nearest activation (or the input) before it: (its name, W, b)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class AffineStep:
+    """A node's value as `matrix @ h + constant`, up to `error`, of the value h of the node `source`."""
+
+    source: str
+    matrix: sparse.csr_array
+    constant: FloatArray
+    error: FloatArray
+
+
+def affine_chain(network: Network, node: str, boxes: Mapping[str, Box]) -> AffineStep:
+    """The affine layers between a node and the nearest activation (or the input) before it, as one.
+
+    Args:
+        boxes: bounds of every node; the error of composing more than one layer holds on them.
+    """
     layers: list[AffineLayer] = []
     at = node
     while at != INPUT:
@@ -119,18 +135,31 @@ def affine_chain(network: Network, node: str) -> tuple[str, FloatArray | sparse.
         at = network.by_name[at].source
     size = network.size(at)
     matrix: FloatArray | sparse.csr_array | None = None
-    constant = np.zeros((1, size))
+    constant, magnitude, terms = np.zeros((1, size)), boxes[at].magnitude, 0
     for layer in reversed(layers):
         rows = layer.rows(matrix.shape[0] if matrix is not None else size)
         matrix = rows if matrix is None else rows @ matrix
         constant = layer(constant)
+        magnitude = layer.absolute(magnitude) + np.abs(layer.bias)
+        terms += layer.terms + 4
     if matrix is None:
         matrix = sparse.csr_array(sparse.eye_array(size))
-    return at, matrix, constant[0]
+    error = np.zeros_like(constant[0])
+    if len(layers) > 1 or any(not layer.exact_rows for layer in layers):
+        error = numeric.gamma(terms) * magnitude + numeric.underflow(terms) * (1.0 + boxes[at].magnitude.sum())
+    return AffineStep(at, sparse.csr_array(matrix), constant[0], error)
 
 
 def _clean(name: str) -> str:
     return re.sub(r"[\s\[\]{};]", "_", name)
+
+
+def _is_variable(expr: Expr) -> bool:
+    """Whether an expression is just one variable."""
+    if len(expr.terms) != 1 or expr.constant.any():
+        return False
+    (matrix,) = expr.terms.values()
+    return bool(matrix.shape[0] == matrix.shape[1] and (matrix != sparse.eye_array(matrix.shape[0])).nnz == 0)
 
 
 class _Builder:
@@ -195,10 +224,9 @@ class _Builder:
 
     def domain_of(self, argument: Expr) -> Domain:
         """The domain of an argument: that of an input passed as it is, else the box around the expression."""
-        if len(argument.terms) == 1 and not argument.constant.any():
-            ((variable, matrix),) = argument.terms.items()
-            identity = matrix.shape[0] == matrix.shape[1] and (matrix != sparse.eye_array(matrix.shape[0])).nnz == 0
-            if isinstance(variable, InputVariable) and identity:
+        if _is_variable(argument):
+            (variable,) = argument.terms
+            if isinstance(variable, InputVariable):
                 return variable.domain
         low, high = np.array(argument.constant), np.array(argument.constant)
         for variable, matrix in argument.terms.items():
@@ -225,14 +253,13 @@ class _Builder:
         boxes = self.bounds_of(application).boxes
         layer = network.by_name[variable.node].layer
         if isinstance(layer, AffineLayer):
-            before, matrix, constant = affine_chain(network, variable.node)
-            weights = sparse.csr_array(matrix)
-            if before == INPUT:
-                source = self.over_columns(application.argument)
-                linear = sparse.csr_array(weights @ source)
-                constant = constant + weights @ application.argument.constant
+            step = affine_chain(network, variable.node, boxes)
+            weights, constant, error = step.matrix, step.constant, step.error
+            if step.source == INPUT:
+                linear, shift, lost = self._through_argument(application.argument, weights)
+                constant, error = constant + shift, error + lost
             else:
-                inner = self.node(application, before)
+                inner = self.node(application, step.source)
                 start = self.position[inner].start
                 shape = (weights.shape[0], self.width)
                 linear = sparse.csr_array((weights.data, weights.indices + start, weights.indptr), shape=shape)
@@ -241,7 +268,8 @@ class _Builder:
             gap = sparse.csr_array((eye.shape[0], where.start - linear.shape[1]))
             defined = np.arange(where.start, where.stop)
             block = sparse.csr_array(sparse.hstack([-linear, gap, eye], format="csr"))
-            self.rows.append((_clean(variable.node), block, constant, constant, defined))
+            low, high = numeric.down(constant, error), numeric.up(constant, error)
+            self.rows.append((self.columns[-1].name, block, low, high, defined))
         else:
             assert isinstance(layer, Activation)
             source_node = network.by_name[variable.node].source
@@ -252,8 +280,24 @@ class _Builder:
                 z = np.arange(z_where.start, z_where.stop)
             where = self.add_columns(variable.node, boxes[variable.node])
             y = np.arange(where.start, where.stop)
-            self.groups.append((_clean(variable.node), layer, boxes[source_node], z, y))
+            self.groups.append((self.columns[-1].name, layer, boxes[source_node], z, y))
         self.position[variable] = where
+
+    def _through_argument(
+        self, argument: Expr, weights: sparse.csr_array
+    ) -> tuple[sparse.csr_array, FloatArray, FloatArray]:
+        """weights @ argument over the columns: linear part, constant, and a bound on the rounding error."""
+        source = self.over_columns(argument)
+        if _is_variable(argument):
+            return sparse.csr_array(weights @ source), np.zeros(weights.shape[0]), np.zeros(weights.shape[0])
+        low = np.concatenate([c.lower for c in self.columns])
+        high = np.concatenate([c.upper for c in self.columns])
+        reach = np.maximum(np.abs(low), np.abs(high))
+        size = abs(weights) @ (abs(source) @ reach + np.abs(argument.constant))
+        terms = int(np.diff(weights.indptr).max(initial=0)) + int(np.diff(source.indptr).max(initial=0)) + 4
+        # the next sum, with the chain's own constant, is rounded too: gamma has room for it
+        lost = numeric.gamma(terms) * size + numeric.underflow(terms) * (1.0 + reach.sum())
+        return sparse.csr_array(weights @ source), weights @ argument.constant, lost
 
     def _argument_columns(self, application: Application) -> IntArray:
         """Columns that equal the argument of an activation which takes the network's input itself."""
@@ -263,7 +307,7 @@ class _Builder:
         eye = sparse.eye_array(box.size, format="csr")
         defined = np.arange(where.start, where.stop)
         constant = application.argument.constant
-        self.rows.append(("argument", sparse.csr_array(sparse.hstack([-linear, eye])), constant, constant, defined))
+        self.rows.append((self.columns[-1].name, sparse.csr_array(sparse.hstack([-linear, eye])), constant, constant, defined))
         return defined
 
     def node(self, application: Application, node: str) -> NodeVariable:

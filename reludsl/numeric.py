@@ -12,9 +12,11 @@ the rounding of the error bound itself. Products that underflow are covered by `
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from reludsl.backend import FloatArray
+from reludsl.backend import BoolArray, FloatArray
 
 UNIT = 2.0**-53
 """Unit roundoff of float64."""
@@ -44,6 +46,33 @@ def up(value: FloatArray, error: FloatArray | float = 0.0) -> FloatArray:
     """
     total = value + error
     return np.asarray(np.where(np.equal(error, 0.0), total, np.nextafter(total, np.inf)))
+
+
+def sum_up(*terms: float) -> float:
+    """An upper bound of the sum of some floats in exact arithmetic."""
+    total = math.fsum(terms)
+    return total if math.isinf(total) else math.nextafter(total, math.inf)
+
+
+def sum_down(*terms: float) -> float:
+    """A lower bound of the sum of some floats in exact arithmetic."""
+    return -sum_up(*(-t for t in terms))
+
+
+def exact_sum(a: FloatArray, b: FloatArray) -> BoolArray:
+    """Where a + b is free of rounding: the float sum gives both terms back (Knuth's two-sum)."""
+    total = a + b
+    return np.asarray((total - a == b) & (total - b == a))
+
+
+def plus_up(a: FloatArray, b: FloatArray) -> FloatArray:
+    """a + b rounded up; unchanged where the float sum is exact."""
+    return np.where(exact_sum(a, b), a + b, np.nextafter(a + b, np.inf))
+
+
+def plus_down(a: FloatArray, b: FloatArray) -> FloatArray:
+    """a + b rounded down; unchanged where the float sum is exact."""
+    return np.where(exact_sum(a, b), a + b, np.nextafter(a + b, -np.inf))
 
 
 def down(value: FloatArray, error: FloatArray | float = 0.0) -> FloatArray:

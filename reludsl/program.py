@@ -137,10 +137,11 @@ class Objective:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AffineMap:
-    """`matrix @ x + offset`."""
+    """`matrix @ x + offset`, true up to `error` for every feasible x: what rounding the coefficients may have cost."""
 
     matrix: sparse.csr_array
     offset: FloatArray
+    error: FloatArray
 
     def __call__(self, x: FloatArray) -> FloatArray:
         return np.asarray(self.matrix @ x + self.offset)
@@ -230,7 +231,8 @@ class Program:
         """The original columns as a function of the present ones; the identity when no pass removed any."""
         if self.trace is not None:
             return self.trace
-        return AffineMap(sparse.csr_array(sparse.eye_array(self.size)), np.zeros(self.size))
+        nothing = np.zeros(self.size)
+        return AffineMap(sparse.csr_array(sparse.eye_array(self.size)), nothing, nothing)
 
     def where(self, name: str) -> slice:
         """Positions of the columns of a block.

@@ -22,7 +22,7 @@ from reludsl.formulate import Compiled, compile_program
 from reludsl.network import Network
 from reludsl.program import activity
 from reludsl.progress import OnProgress, Progress, silent
-from reludsl.solve import Model, Outcome
+from reludsl.solve import RELATIVE, Model, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Session:
         sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
         value = None if outcome.inputs is None else float(expr.value(outcome.inputs)[0])
         slack = self.model.slack()
-        if value is not None and sign * value > sign * outcome.bound + slack:
+        if value is not None and sign * (value - outcome.bound) > RELATIVE * (1.0 + abs(value)):
             raise SolverFailed(
                 f"{self.backend.name} proved {outcome.bound:.9g} as a bound, but the forward pass reaches {value:.9g}; "
                 "no bound of this run can be trusted: try another backend"
@@ -283,5 +283,11 @@ def network_bounds(
                 upper[k] = min(upper[k], session.maximize(expr[k], time_limit=share, relax=relax).bound)
                 done += 1
                 progress(Progress(f"{method} bounds, {stage.name}", done, total))
-        found = found.tightened({stage.pre: Box(lower, np.maximum(lower, upper))})
+        if (lower > upper).any():
+            k = int((lower > upper).argmax())
+            raise SolverFailed(
+                f"element {k} of {stage.name} is bounded to [{lower[k]:.9g}, {upper[k]:.9g}], which is empty; "
+                "no bound of this run can be trusted: try another backend"
+            )
+        found = found.tightened({stage.pre: Box(lower, upper)})
     return found

@@ -16,7 +16,9 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from scipy import sparse
 
+from reludsl import numeric
 from reludsl.backend import (
     Backend,
     Capability,
@@ -37,10 +39,13 @@ from reludsl.certificate import dual_bound
 from reludsl.expr import Expr, InputVariable
 from reludsl.formulate import Compiled
 from reludsl.passes import Formulation, lower, parts
-from reludsl.program import Program
+from reludsl.program import AffineMap, Program
 
 TOLERANCE = 1e-6
 """Feasibility and integrality tolerance that solvers work with."""
+
+RELATIVE = 1e-9
+"""Share of an integer program's bound that is given away on top: solvers compare objectives to about so much."""
 
 Inputs = dict[InputVariable, FloatArray]
 OnInputs = Callable[[PointKind, Inputs], Reply]
@@ -151,6 +156,7 @@ class Model:
         touched = [p for p in self._loaded if p.constrained or cost[p.columns].any()]
         whole = np.full(cost.size, np.nan)
         bound, nodes, seconds, trusted = offset, 0, 0.0, True
+        outward = numeric.sum_up if sense is Sense.MAXIMIZE else numeric.sum_down
         status, notes, found = Status.OPTIMAL, [], True
         alone = len(touched) == 1
         for part in touched:
@@ -162,7 +168,7 @@ class Model:
                 None if stop_objective is None or not alone else stop_objective - shift,
                 self._listener(part, on_inputs) if alone else None,
             )
-            bound += part_bound
+            bound = outward(bound, part_bound)
             nodes, seconds = nodes + result.nodes, seconds + result.seconds
             trusted &= result.trusted
             if result.note:
@@ -193,6 +199,7 @@ class Model:
         trace = part.program.original
         row = np.asarray(cost @ trace.matrix)
         constant = float(cost @ trace.offset)
+        lost = _objective_error(cost, trace, part.program)
         index = np.flatnonzero(row)
         part.session.set_cost(index, row[index], sense, constant)
         integral = bool(part.matrix.integer.any()) and not relax
@@ -204,26 +211,31 @@ class Model:
             # node events may cost a solver its warm model or its word (CBC); incumbents come for free
             on_point=on_point if integral and Capability.INCUMBENT_EVENTS in self.backend.capabilities else None,
         )
-        return result, self._bound(part, row, constant, sense, integral, result)
+        sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
+        proved = self._bound(part, row, constant, sign, integral, result)
+        return result, sign * numeric.sum_up(sign * proved, lost)
 
     def _bound(
-        self, part: _Loaded, row: FloatArray, constant: float, sense: Sense, integral: bool, result: Result
+        self, part: _Loaded, row: FloatArray, constant: float, sign: float, integral: bool, result: Result
     ) -> float:
-        sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
         if not result.trusted or result.status in (Status.FAILED, Status.UNBOUNDED, Status.INFEASIBLE):
             return sign * np.inf
         if not integral and result.row_duals is not None:
-            return sign * dual_bound(part.matrix, sign * row, sign * result.row_duals) + constant
+            above = dual_bound(part.matrix, sign * row, sign * result.row_duals)
+            return sign * numeric.sum_up(above, sign * constant)
         if result.bound is None:
             return sign * np.inf
         # trusted: an integer program's bound is the solver's word, within its tolerances
-        return result.bound + sign * self.slack(part.matrix)
+        scale = max(1.0, float(np.abs(row).max(initial=0.0)))
+        slack = self._slack(part.matrix) * scale + RELATIVE * (abs(result.bound) + abs(constant))
+        return sign * numeric.sum_up(sign * result.bound, slack)
 
-    def slack(self, matrix: Matrix | None = None) -> float:
-        """What the solver's tolerances may have moved a bound by: tolerance x (1 + the largest column bound)."""
-        chosen = [matrix] if matrix is not None else [p.matrix for p in self._loaded]
-        reach = max((float(np.abs([m.lower, m.upper]).max(initial=0.0)) for m in chosen), default=0.0)
-        return TOLERANCE * (1.0 + reach)
+    def _slack(self, matrix: Matrix) -> float:
+        return TOLERANCE * (1.0 + float(np.abs([matrix.lower, matrix.upper]).max(initial=0.0)))
+
+    def slack(self) -> float:
+        """What the solver's tolerances may move a bound by: tolerance x (1 + the largest column bound)."""
+        return max((self._slack(p.matrix) for p in self._loaded), default=TOLERANCE)
 
     def _listener(self, part: _Loaded, on_inputs: OnInputs | None) -> OnPoint | None:
         if on_inputs is None:
@@ -243,3 +255,17 @@ class Model:
             variable: variable.domain.project(np.where(np.isfinite(x), x, 0.0)[None, :])[0]
             for variable, x in found.items()
         }
+
+
+def _objective_error(cost: FloatArray, trace: AffineMap, program: Program) -> float:
+    """How far the objective over the present columns may be from the one asked for: the trace's error, and rounding."""
+    used = np.flatnonzero(cost)
+    rows = sparse.csr_array(trace.matrix)[used]
+    weight = np.abs(cost[used])
+    reach = np.maximum(np.abs(program.lower), np.abs(program.upper))
+    lost = float(weight @ trace.error[used])
+    unit = used.size == 1 and weight[0] == 1.0
+    if unit and not trace.offset[used].any():
+        return lost
+    size = float(weight @ (abs(rows) @ reach + np.abs(trace.offset[used])))
+    return numeric.sum_up(lost, numeric.gamma(used.size + 2) * size, numeric.FLOOR * (1.0 + float(reach.sum())))

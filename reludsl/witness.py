@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from reludsl.backend import BoolArray, FloatArray, IntArray
-from reludsl.bounds import Bounds
+from reludsl.bounds import Bounds, forward_errors
 from reludsl.domain import Domain
 from reludsl.exact import exactly
-from reludsl.network import INPUT, Network, Stage
+from reludsl.network import Network, Stage
 
 CHUNK = 2048
 """Points per forward pass: enough for the matrix products, little enough for the caches."""
@@ -58,7 +58,7 @@ class Witnesses:
         self.network: Network = bounds.network
         self.domain: Domain = bounds.domain
         self.count = 0
-        self._error = self._forward_errors(bounds)
+        self._error = forward_errors(bounds)
         d = self.network.input_size
         self.stages = [
             Extremes(
@@ -71,13 +71,6 @@ class Witnesses:
             )
             for s in self.network.hidden
         ]
-
-    def _forward_errors(self, bounds: Bounds) -> dict[str, FloatArray]:
-        """A bound on the rounding error of every value, for every input of the domain at once."""
-        errors = {INPUT: np.zeros(self.network.input_size)}
-        for node in self.network.cone(self.network.output):
-            errors[node.name] = node.layer.forward_error(bounds.boxes[node.source], errors[node.source])
-        return errors
 
     def add(self, points: FloatArray) -> None:
         """Run the points of a batch that lie in the domain, and keep what is more extreme than before."""
@@ -97,6 +90,8 @@ class Witnesses:
             if stage.pre not in values:
                 continue
             z = values[stage.pre]
+            if not len(z):
+                return
             columns = np.arange(stage.size)
             for rows, best, at, error, better in (
                 (z.argmin(axis=0), seen.low, seen.low_at, seen.low_error, np.less),
@@ -112,7 +107,7 @@ class Witnesses:
         """Replay the extremes of some neurons in exact rational arithmetic: their rounding error becomes that
         of one rounding to float64. Slow; meant for near ties."""
         seen = self.stages[stage.index]
-        for i in neurons.tolist():
+        for i in neurons[np.isfinite(seen.low[neurons])].tolist():
             for best, at, error in (
                 (seen.low, seen.low_at, seen.low_error),
                 (seen.high, seen.high_at, seen.high_error),
@@ -189,7 +184,11 @@ def _climb(store: Witnesses, goals: Goals, points: FloatArray, step: Callable[[i
     rows[np.arange(len(goals)), goals.neuron] = goals.sign
     for t in range(iterations):
         values = network.values(points, goals.stage.pre)
-        store.harvest(points, values)
+        inside = domain.contains(points)
+        if inside.all():
+            store.harvest(points, values)
+        else:
+            store.harvest(points[inside], {name: value[inside] for name, value in values.items()})
         gradient = network.gradient(values, goals.stage.pre, rows)
         reached = goals.sign * (values[goals.stage.pre][np.arange(len(goals)), goals.neuron] - goals.threshold) > 0
         yield reached

@@ -42,7 +42,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 def answer(result: tuple[int, str, str]) -> dict[str, Any]:
     status, out, err = result
-    assert (status, err) == (0, "")
+    assert status == 0
+    # a busy machine may take more than a second, and say so
+    assert all("neurons" in line for line in err.splitlines())
     found: dict[str, Any] = json.loads(out)
     assert out.count("\n") == 1
     return found

@@ -3,5 +3,6 @@
 from reludsl.bounds.linear import crown as crown
 from reludsl.bounds.linear import linear_upper as linear_upper
 from reludsl.bounds.propagate import Bounds as Bounds
+from reludsl.bounds.propagate import forward_errors as forward_errors
 from reludsl.bounds.propagate import interval as interval
 from reludsl.bounds.ties import settle_ties as settle_ties

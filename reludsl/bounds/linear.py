@@ -51,6 +51,7 @@ def linear_upper(
             lost = layer.rounding(reach, terms=a.shape[1])
             magnitude = np.abs(a) @ np.stack([lost, np.abs(bias)], axis=1)
             error, size = error + magnitude[:, 0], size + magnitude[:, 1]
+            error = error + numeric.underflow(a.shape[1]) * (1.0 + reach.sum())
             offset = offset + a @ bias
             a = layer.adjoint(a)
         else:
@@ -63,7 +64,8 @@ def linear_upper(
             offset = offset + positive @ line.upper_offset + negative @ line.lower_offset
             size = size + positive @ np.abs(line.upper_offset) - negative @ np.abs(line.lower_offset)
             a = positive * line.upper_slope + negative * line.lower_slope
-            error = error + 4 * numeric.UNIT * (np.abs(a) @ reach) + numeric.underflow(len(reach))
+            error = error + 4 * numeric.UNIT * (np.abs(a) @ reach)
+            error = error + numeric.underflow(len(reach)) * (1.0 + reach.sum())
             error = error + numeric.gamma(len(reach)) * size
     at_input = domain.support(a)
     error = error + numeric.gamma(4 * len(cone) + 4) * (size + np.abs(at_input))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reludsl.backend import BoolArray
+from reludsl.backend import BoolArray, FloatArray
 from reludsl.domain import Box, Domain
 from reludsl.network import INPUT, Network, Stage
 
@@ -39,6 +39,15 @@ class Bounds:
         """The same bounds intersected with others that are proved too."""
         merged = {name: box.intersect(boxes[name]) if name in boxes else box for name, box in self.boxes.items()}
         return Bounds(self.network, self.domain, merged)
+
+
+def forward_errors(bounds: Bounds) -> dict[str, FloatArray]:
+    """A bound on the rounding error of a float64 forward pass: node -> (size,), for every input of the domain."""
+    network = bounds.network
+    errors = {INPUT: np.zeros(network.input_size)}
+    for node in network.cone(network.output):
+        errors[node.name] = node.layer.forward_error(bounds.boxes[node.source], errors[node.source])
+    return errors
 
 
 def interval(network: Network, domain: Domain, known: Bounds | None = None) -> Bounds:

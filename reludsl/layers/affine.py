@@ -48,7 +48,8 @@ class Affine(AffineLayer):
 
     def __post_init__(self) -> None:
         if sparse.issparse(self.weight):
-            weight: FloatArray | sparse.csr_array = sparse.csr_array(self.weight, dtype=np.float64)
+            weight: FloatArray | sparse.csr_array = sparse.csr_array(self.weight, dtype=np.float64, copy=True)
+            weight.sum_duplicates()
             _finite(weight.data, "the weight matrix")
         else:
             weight = _finite(np.asarray(self.weight), "the weight matrix")
@@ -192,6 +193,10 @@ class Scale(AffineLayer):
 
     def output_shape(self, shape: Shape) -> Shape:
         return _same_size(shape, self.factor, "multiplied")
+
+    @property
+    def exact_rows(self) -> bool:
+        return not self.divide
 
     def apply(self, x: FloatArray) -> FloatArray:
         return np.asarray(x / self.factor if self.divide else x * self.factor)

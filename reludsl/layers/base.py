@@ -80,7 +80,12 @@ class Activation(Layer, Protocol):
 
     @property
     def intercepts(self) -> tuple[float, ...]:
-        """Intercept of each piece."""
+        """Intercept of each piece, as the nearest float."""
+        ...
+
+    @property
+    def intercept_errors(self) -> tuple[float, ...]:
+        """How far each intercept may be from the exact one; 0 where it is a float."""
         ...
 
     @property
@@ -161,6 +166,11 @@ class AffineLayer(ABC):
     @abstractmethod
     def rows(self, size: int) -> FloatArray | sparse.csr_array:
         """W as a matrix of shape (size_out, size), dense where it is stored dense."""
+
+    @property
+    def exact_rows(self) -> bool:
+        """Whether `rows` and `bias` are this layer without any rounding."""
+        return True
 
     def __call__(self, x: FloatArray) -> FloatArray:
         return self.apply(x) + self.bias

@@ -23,10 +23,6 @@ from reludsl.exact import ExactArray
 from reludsl.layers.base import Shape
 
 
-def _is_power_of_two(value: float) -> bool:
-    return value == 0 or abs(math.frexp(value)[0]) == 0.5
-
-
 @dataclass(frozen=True)
 class PiecewiseLinear:
     """y = s_k z + c_k for b_k <= z <= b_{k+1}, continuous, through the anchor.
@@ -94,6 +90,13 @@ class PiecewiseLinear:
         return tuple(float(c) for c in self._exact_intercepts)
 
     @cached_property
+    def intercept_errors(self) -> tuple[float, ...]:
+        """How far each float intercept may be from the exact one; 0 where it is a float."""
+        return tuple(
+            0.0 if Fraction(c) == exact else math.ulp(c) for c, exact in zip(self.intercepts, self._exact_intercepts)
+        )
+
+    @cached_property
     def edges(self) -> tuple[float, ...]:
         """-inf, b_1, ..., b_K, inf."""
         return (-math.inf, *self.breaks, math.inf)
@@ -155,22 +158,33 @@ class PiecewiseLinear:
         return out.reshape(x.shape)
 
     def evaluation_error(self, z: FloatArray) -> FloatArray:
-        """Bound on the rounding error of f at the exact floats z; 0 where the arithmetic is exact (ReLU, |z|)."""
+        """Bound on the rounding error of f at the exact floats z; 0 where the arithmetic is exact (ReLU, |z|).
+
+        A convex f is computed as the largest of its lines, which is as wrong as the most wrong of them at most.
+        """
+        if self.convex or self.concave:
+            return np.asarray(reduce(np.maximum, (self._line_error(k, z) for k in range(self.pieces))))
         k = self.piece(z)
-        slopes, intercepts = np.array(self.slopes), np.array(self.intercepts)
-        rounded = np.array([not _is_power_of_two(s) for s in self.slopes])
-        offset = np.array([c != 0 for c in self._exact_intercepts])
-        product = np.abs(slopes[k] * z)
-        error = np.where(rounded[k], product, 0.0) + np.where(offset[k], product + np.abs(intercepts[k]), 0.0)
-        loose = (rounded | offset)[k]
-        return np.where(loose, 4 * numeric.UNIT * error + numeric.underflow(1), 0.0)
+        errors = np.stack([self._line_error(p, z) for p in range(self.pieces)])
+        return np.asarray(np.take_along_axis(errors, k[None], axis=0)[0])
+
+    def _line_error(self, k: int, z: FloatArray) -> FloatArray:
+        """Bound on the rounding error of s_k z + c_k; products with 0, 1 and -1 and sums with 0 have none."""
+        exact_product = self.slopes[k] in (0.0, 1.0, -1.0)
+        error = np.zeros_like(z)
+        product = np.abs(self.slopes[k] * z)
+        if not exact_product:
+            error = error + 2 * numeric.UNIT * product + numeric.underflow(1)
+        if self._exact_intercepts[k] != 0 and self.slopes[k] != 0:
+            error = error + 2 * numeric.UNIT * (product + abs(self.intercepts[k]))
+        return error + 2 * self.intercept_errors[k]
 
     def forward_error(self, box: Box, error: FloatArray) -> FloatArray:
         reach = box.magnitude + error
         here = np.maximum(self.evaluation_error(reach), self.evaluation_error(-reach))
-        steepest = max((abs(c) for c in self.intercepts), default=0.0)
-        if steepest or not all(_is_power_of_two(s) for s in self.slopes):
-            here = here + 8 * numeric.UNIT * (self.lipschitz * reach + steepest)
+        farthest = max(abs(c) for c in self.intercepts)
+        if farthest or not all(s in (0.0, 1.0, -1.0) for s in self.slopes):
+            here = here + 8 * numeric.UNIT * (self.lipschitz * reach + farthest)
         return np.asarray(self.lipschitz * error * (1 + 1e-12) + here)
 
     def _vertices(self, box: Box) -> FloatArray:
@@ -193,7 +207,7 @@ class PiecewiseLinear:
         value = self(points)
         product = slope * points
         gap = value - product
-        inexact = ~(np.abs(np.frexp(slope)[0]) % 0.5 == 0)
+        inexact = ~np.isin(slope, (0.0, 1.0, -1.0))
         error = self.evaluation_error(points) + 2 * numeric.UNIT * np.abs(gap)
         error = error + np.where(inexact, 2 * numeric.UNIT * np.abs(product) + numeric.underflow(1), 0.0)
         return numeric.down(gap, error).min(axis=0), numeric.up(gap, error).max(axis=0)

@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.passes.prune import reach
-from reludsl.program import AffineMap, Columns, Disjunctions, Program, RowBlock
+from reludsl.program import Columns, Disjunctions, Program, RowBlock
 
 
 def big_m(program: Program) -> Program:
@@ -53,10 +54,9 @@ def big_m(program: Program) -> Program:
     rows = tuple(replace(b, matrix=widened(b.matrix, width)) for b in (*blocks, *pending))
     trace = None
     if program.trace is not None:
-        trace = AffineMap(widened(program.trace.matrix, width), program.trace.offset)
+        trace = replace(program.trace, matrix=widened(program.trace.matrix, width))
     elif width > program.size:
-        identity = sparse.csr_array(sparse.eye_array(program.size))
-        trace = AffineMap(widened(identity, width), np.zeros(program.size))
+        trace = replace(program.original, matrix=widened(program.original.matrix, width))
     return Program(tuple(columns), rows, (), program.objective, trace)
 
 
@@ -101,7 +101,8 @@ def _rows(group: Disjunctions, switches: Switches, lower: FloatArray, upper: Flo
     least, most = reach(group, lower, upper)
     branch = group.branch_of_row
     matrices, lows, highs, order = [], [], [], []
-    for side, gap in (("lower", group.lower - least), ("upper", most - group.upper)):
+    gaps = {"lower": numeric.plus_up(group.lower, -least), "upper": numeric.plus_up(most, -group.upper)}
+    for side, gap in gaps.items():
         wanted = np.isfinite(group.lower if side == "lower" else group.upper)
         implied = wanted & (gap <= 0) & implied_by_bounds(group, lower, upper, side)
         rows = np.flatnonzero(wanted & ~implied)
@@ -116,11 +117,11 @@ def _rows(group: Disjunctions, switches: Switches, lower: FloatArray, upper: Flo
         switch.eliminate_zeros()
         matrices.append(sparse.csr_array(widened(group.matrix[rows], width) + switch))
         if side == "lower":
-            lows.append(group.lower[rows] - h * switches.constant[b])
+            lows.append(numeric.plus_down(group.lower[rows], -h * switches.constant[b]))
             highs.append(np.full(rows.size, np.inf))
         else:
             lows.append(np.full(rows.size, -np.inf))
-            highs.append(group.upper[rows] + h * switches.constant[b])
+            highs.append(numeric.plus_up(group.upper[rows], h * switches.constant[b]))
         order.append(rows)
     place = np.argsort(np.concatenate(order), kind="stable")
     stacked = sparse.csr_array(sparse.vstack(matrices, format="csr"))[place]

@@ -1,15 +1,15 @@
 """Keep what a question depends on, and take independent parts apart: walks over the constraint graph.
 
-`Program.graph` points from columns to the rows and disjunctions that use them and on to the column those define.
-The ancestors of an objective's columns are its cone; a plain constraint restricts everything in its component,
-so that the constraints of that component stay with their own ancestors. Whatever else is there defines values
-that nobody asks for, and exists for every input: it goes.
+`Program.graph` points from columns to the rows and disjunctions that use them, and on to the column those
+define. The ancestors of an objective's columns are its cone; a plain constraint restricts everything in its
+component, so that the constraints of that component stay with their own ancestors. Whatever else is there
+defines values that nobody asks for, and exists for every input: it goes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import networkx as nx
 import numpy as np
@@ -57,26 +57,35 @@ def cone(program: Program, columns: IntArray | None = None) -> Program:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A sub-program, and the columns of the whole that it holds."""
+    """A sub-program, and the columns of the whole that it holds.
+
+    The program's columns are its original ones: whatever it is lowered to, `original` gives the values of
+    `columns`. What those mean to passes made before is up to the trace of the whole.
+    """
 
     program: Program
     columns: IntArray
 
 
 def parts(program: Program) -> list[Part]:
-    """The connected components of the constraint graph, each with its share of the objective (offset with the first)."""
+    """The connected components of the constraint graph, each with its share of the objective.
+
+    The objective's offset goes with the first, so that the optima add up.
+    """
     components = list(nx.weakly_connected_components(program.graph()))
     if len(components) <= 1:
-        return [Part(program, np.arange(program.size))]
-    return [extract(program, component) for component in components]
+        return [Part(replace(program, trace=None), np.arange(program.size))]
+    goal = program.objective
+    rest = program if goal is None else program.with_objective(replace(goal, offset=0.0))
+    found = [extract(rest if k else program, component) for k, component in enumerate(components)]
+    return [Part(replace(part.program, trace=None), part.columns) for part in found]
 
 
 def _constraints(program: Program) -> set[tuple[NameKind, str]]:
     """Blocks that hold a row or disjunction which defines nothing."""
-    rows = {("rows", b.name) for b in program.rows if (b.defines < 0).any()}
-    groups = {("disjunctions", g.name) for g in program.disjunctions if (g.defines < 0).any()}
-    integral = {("columns", c.name) for c in program.columns if c.integer.any()}
-    return rows | groups | integral  # type: ignore[return-value]
+    found: set[tuple[NameKind, str]] = {("rows", b.name) for b in program.rows if (b.defines < 0).any()}
+    found |= {("disjunctions", g.name) for g in program.disjunctions if (g.defines < 0).any()}
+    return found | {("columns", c.name) for c in program.columns if c.integer.any()}
 
 
 def _blocks_of(program: Program, columns: IntArray) -> set[str]:
@@ -85,7 +94,7 @@ def _blocks_of(program: Program, columns: IntArray) -> set[str]:
 
 
 def extract(program: Program, kept: Iterable[tuple[NameKind, str]]) -> Part:
-    """The blocks named, with columns renumbered. The trace of columns left out is NaN: it cannot be asked about."""
+    """The blocks named, with columns renumbered. Columns left out have NaN for a trace: nobody may ask."""
     names = set(kept)
     masks = [np.full(b.size, ("columns", b.name) in names) for b in program.columns]
     stay = np.concatenate([np.zeros(0, dtype=np.bool_), *masks])
@@ -115,9 +124,8 @@ def extract(program: Program, kept: Iterable[tuple[NameKind, str]]) -> Part:
         if ("disjunctions", g.name) in names
     )
     columns: list[Columns] = [b for b in program.columns if ("columns", b.name) in names]
-    return Part(
-        Program(tuple(columns), rows, groups, _objective(program.objective, new_index), _trace(program, stay)), index
-    )
+    goal = _objective(program.objective, new_index)
+    return Part(Program(tuple(columns), rows, groups, goal, _trace(program, stay)), index)
 
 
 def _objective(goal: Objective | None, new_index: IntArray) -> Objective | None:
@@ -131,4 +139,4 @@ def _trace(program: Program, stay: np.ndarray[tuple[int], np.dtype[np.bool_]]) -
     original = program.original
     lost = abs(original.matrix) @ (~stay).astype(np.float64) > 0
     matrix = sparse.csr_array(sparse.diags_array((~lost).astype(np.float64)) @ original.matrix)[:, stay]
-    return AffineMap(sparse.csr_array(matrix), np.where(lost, np.nan, original.offset))
+    return AffineMap(sparse.csr_array(matrix), np.where(lost, np.nan, original.offset), original.error)

@@ -14,11 +14,12 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
+from reludsl import numeric
 from reludsl.backend import IntArray
 from reludsl.passes.big_m import big_m, widened
 from reludsl.passes.prune import reach
 from reludsl.passes.substitute import substitute
-from reludsl.program import AffineMap, Columns, Disjunctions, Program, RowBlock
+from reludsl.program import Columns, Disjunctions, Program, RowBlock
 
 
 def published_big_m(program: Program) -> Program:
@@ -61,7 +62,7 @@ def published_big_m(program: Program) -> Program:
         tuple(replace(b, matrix=widened(b.matrix, width)) for b in rows),
         tuple(replace(g, matrix=widened(g.matrix, width)) for g in groups),
         program.objective,
-        AffineMap(widened(original.matrix, width), original.offset),
+        replace(original, matrix=widened(original.matrix, width)),
     )
     return substitute(big_m(wide))
 
@@ -74,8 +75,8 @@ def _with_slacks(group: Disjunctions, start: int, program: Program) -> tuple[Col
     required = group.lower[several]
     slack = Columns(
         f"{group.name}.slack",
-        least[several] - required,
-        most[several] - required,
+        numeric.plus_down(least[several], -required),
+        numeric.plus_up(most[several], -required),
         np.zeros(count, dtype=np.bool_),
     )
     width = start + count

@@ -64,7 +64,8 @@ def _thin(block: RowBlock, lower: FloatArray, upper: FloatArray, reach: FloatArr
     np.add.at(most, row, ends.max(axis=0))
     counts = np.bincount(row, minlength=block.size)
     touched = counts > 0
-    slack = 4 * (counts + 2) * UNIT * (np.abs(least) + np.abs(most) + np.where(touched, largest * budget, 0.0))
+    worth = np.bincount(row, weights=np.abs(ends).max(axis=0), minlength=block.size)
+    slack = 4 * (counts + 4) * UNIT * worth
     new_lower = np.where(touched, np.nextafter(block.lower - most - slack, -np.inf), block.lower)
     new_upper = np.where(touched, np.nextafter(block.upper - least + slack, np.inf), block.upper)
     kept = np.bincount(owner[~drop], minlength=block.size)

@@ -5,7 +5,8 @@ The pre-activation of an unstable neuron stays a column, so that its dense row s
 the disjunction refers to the column.
 
 The bounds of a defined column follow from the rest of the program (see `Program`), so that they go with it.
-The trace remembers every substituted column as an affine function of those that stay.
+The trace remembers every substituted column as an affine function of those that stay. Products of coefficients
+are rounded: each row is widened by what that may cost (it is no equation any more then), the trace carries it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.program import AffineMap, Columns, Disjunctions, Objective, Program, RowBlock
 
@@ -41,7 +43,8 @@ def substitute(program: Program) -> Program:
     stay = np.flatnonzero(~gone)
     new_index = np.full(n, -1, dtype=np.int64)
     new_index[stay] = np.arange(stay.size)
-    values, offsets = _definitions(program, gone, new_index, stay.size)
+    values, offsets, error = _definitions(program, gone, new_index, stay.size)
+    reach = np.maximum(np.abs(program.lower), np.abs(program.upper))[stay]
     rows = []
     for block in program.rows:
         keep = ~((block.defines >= 0) & gone[block.defines])
@@ -49,22 +52,56 @@ def substitute(program: Program) -> Program:
             continue
         matrix = block.matrix[keep]
         shift = matrix @ offsets
+        lost = _lost(matrix, gone, values, offsets, error, reach)
         defines = block.defines[keep]
         new = sparse.csr_array(matrix @ values)
         new.eliminate_zeros()
         rows.append(
             RowBlock(
-                block.name, new, block.lower[keep] - shift, block.upper[keep] - shift,
+                block.name, new,
+                numeric.down(block.lower[keep] - shift, lost), numeric.up(block.upper[keep] - shift, lost),
                 np.where(defines >= 0, new_index[defines], -1),
             )
         )
     groups = tuple(_renumbered(group, new_index, stay.size) for group in program.disjunctions)
     original = program.original
-    trace = AffineMap(sparse.csr_array(original.matrix @ values), original.matrix @ offsets + original.offset)
+    trace = AffineMap(
+        sparse.csr_array(original.matrix @ values),
+        original.matrix @ offsets + original.offset,
+        numeric.up(original.error, _lost(original.matrix, gone, values, offsets, error, reach, original.offset)),
+    )
     return Program(
         tuple(_columns(program, ~gone)), tuple(rows), groups,
         _objective(program.objective, values, offsets), trace,
     )
+
+
+def _lost(
+    matrix: sparse.csr_array,
+    gone: BoolArray,
+    values: sparse.csr_array,
+    offsets: FloatArray,
+    error: FloatArray,
+    reach: FloatArray,
+    constant: FloatArray | float = 0.0,
+) -> FloatArray:
+    """Bound on what rounding costs each row when the columns `gone` are replaced in it; 0 where it has none."""
+    touched = (abs(matrix) @ gone.astype(np.float64) > 0) & ~_copied(matrix, values, offsets, error)
+    terms = int(np.diff(matrix.indptr).max(initial=0)) + int(np.diff(values.indptr).max(initial=0))
+    size = abs(matrix) @ (abs(values) @ reach + np.abs(offsets)) + np.abs(constant)
+    lost = abs(matrix) @ error * (1 + 1e-9) + numeric.gamma(terms + 4) * size
+    return np.where(touched, lost + numeric.underflow(terms) * (1.0 + reach.sum()), 0.0)
+
+
+def _copied(matrix: sparse.csr_array, values: sparse.csr_array, offsets: FloatArray, error: FloatArray) -> BoolArray:
+    """Rows whose coefficients are moved or negated only: definitions with coefficients 1 and -1, and no sums."""
+    used = sparse.csr_array((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
+    held = sparse.csr_array((np.ones(values.nnz), values.indices, values.indptr), shape=values.shape)
+    other = sparse.csr_array((np.abs(values.data) != 1, values.indices, values.indptr), shape=values.shape)
+    rounded = (other.sum(axis=1) > 0) | (offsets != 0) | (error != 0)
+    summed = used @ held
+    overlaps = sparse.csr_array(summed).max(axis=1).toarray().ravel() > 1 if matrix.shape[0] else np.zeros(0)
+    return np.asarray((used @ rounded.astype(np.float64) == 0) & ~overlaps.astype(np.bool_))
 
 
 def _substituted(program: Program) -> BoolArray:
@@ -79,8 +116,8 @@ def _substituted(program: Program) -> BoolArray:
 
 def _definitions(
     program: Program, gone: BoolArray, new_index: IntArray, width: int
-) -> tuple[sparse.csr_array, FloatArray]:
-    """Every old column over the new ones: old = values @ new + offsets.
+) -> tuple[sparse.csr_array, FloatArray, FloatArray]:
+    """Every old column over the new ones: old = values @ new + offsets, up to a proved rounding error.
 
     A block defines columns out of columns of earlier blocks. Blocks are taken in the order of the columns that
     they define, so that what a definition uses is known already.
@@ -88,7 +125,8 @@ def _definitions(
     n = program.size
     stay = np.flatnonzero(~gone)
     values = sparse.csr_array((np.ones(stay.size), (stay, new_index[stay])), shape=(n, width))
-    offsets = np.zeros(n)
+    offsets, error = np.zeros(n), np.zeros(n)
+    reach = np.maximum(np.abs(program.lower), np.abs(program.upper))[stay]
     ordered = sorted(
         (b for b in program.rows if (b.defines >= 0).any()), key=lambda b: int(b.defines[b.defines >= 0].min())
     )
@@ -103,11 +141,17 @@ def _definitions(
         pivot[matrix.row[own]] = matrix.data[own]
         scaled = -matrix.data[~own] / pivot[matrix.row[~own]]
         rest = sparse.csr_array((scaled, (matrix.row[~own], matrix.col[~own])), shape=matrix.shape)
-        offsets[target] = rest @ offsets + block.lower[chosen] / pivot
+        constant = block.lower[chosen] / pivot
+        every = np.ones(n, dtype=np.bool_)
+        lost = _lost(rest, every, values, offsets, error, reach, constant)
+        plain = (np.abs(pivot) == 1) & ~(abs(rest) @ gone.astype(np.float64) > 0)
         inner = sparse.coo_array(rest @ values)
+        # a definition by columns that stay, with pivot 1 or -1, is copied without rounding
+        error[target] = np.where(plain, 0.0, lost + numeric.gamma(1) * np.abs(constant))
+        offsets[target] = rest @ offsets + constant
         placed = sparse.csr_array((inner.data, (target[inner.row], inner.col)), shape=values.shape)
         values = sparse.csr_array(values + placed)
-    return values, offsets
+    return values, offsets, error
 
 
 def _columns(program: Program, stay: BoolArray) -> list[Columns]:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from reludsl.backend import FloatArray
-from reludsl.bounds import Bounds, crown, settle_ties
+from reludsl.bounds import Bounds, crown, forward_errors, settle_ties
 from reludsl.domain import Domain
 from reludsl.expr import Input, as_domain
+from reludsl.io.rounding import rounded
 from reludsl.network import Network
 from reludsl.rewrite.base import Knowledge, NeuronMap
 from reludsl.rewrite.chain import chain_of
@@ -108,6 +109,9 @@ def rewrite_network(
         identity = NeuronMap.identity([s.size for s in network.hidden])
         kind = np.dtype(dtype)
         return Compression(network, network, identity, (), none, tolerance, kind, reason, time.perf_counter() - start)
+    if rounded(network, dtype) is not network:
+        # the weights are no numbers of that type, so that a file of it would hold another network
+        dtype = np.float64
     known, proof = Knowledge.of(chain, bounds), Knowledge.of(chain, checked)
     best = Driver(chain, known, proof, tolerance, fold, np.dtype(dtype)).run()
     if best.dropped and best.dtype != np.float64:
@@ -121,8 +125,11 @@ def rewrite_network(
 
 
 def _tolerance(network: Network, domain: Domain, bounds: Bounds) -> FloatArray:
-    """max(1e-6, 1e-6 x range), with the range seen on samples: never more than the true one."""
+    """max(1e-6, 1e-6 x range), with the range seen on samples, less its rounding error: never more than the true one."""
     rng = np.random.default_rng(0)
     corners = domain.maximiser(rng.choice([-1.0, 1.0], (128, domain.size)))
     seen = network(np.concatenate([domain.sample(rng, 128), corners]))
-    return np.maximum(TOLERANCE, TOLERANCE * (seen.max(axis=0) - seen.min(axis=0)))
+    error = forward_errors(bounds)[network.output]
+    box = bounds.boxes[network.output]
+    spread = np.minimum(seen.max(axis=0) - seen.min(axis=0) - 2 * error, box.upper - box.lower)
+    return np.maximum(TOLERANCE, TOLERANCE * np.where(np.isfinite(spread), spread, 0.0))

@@ -24,7 +24,7 @@ from reludsl.backend import FloatArray, IntArray
 from reludsl.layers import Activation, AffineLayer
 from reludsl.rewrite.base import Knowledge, NeuronMap, pieces
 from reludsl.rewrite.chain import Chain
-from reludsl.rewrite.merge import affine_rows
+from reludsl.rewrite.merge import affine_rows, constant_sizes
 
 
 @dataclass(slots=True, eq=False)
@@ -45,8 +45,11 @@ class _Affine:
         spread = np.where(free, np.maximum(box[1] - centre, centre - box[0]), 0.0)
         inner = np.where(free, 0.0, self.matrix)
         magnitude = np.maximum(*np.abs(known.before(stage)))
-        size = np.abs(rows) @ magnitude + np.abs(constants) + np.abs(centre) + spread
-        lost = numeric.gamma(rows.shape[0] + rows.shape[1] + 4) * (np.abs(self.matrix) @ size)
+        # what the constants were added up from, before anything cancelled in them
+        size = np.abs(rows) @ magnitude + constant_sizes(old, known, stage) + np.abs(centre) + spread
+        terms = rows.shape[0] + rows.shape[1]
+        lost = numeric.gamma(terms + 6) * (np.abs(self.matrix) @ size)
+        lost = np.where(lost == 0, 0.0, lost + numeric.underflow(terms) * (1.0 + magnitude.sum() + size.sum()))
         return _Affine(
             inner @ rows,
             self.constant + self.matrix @ (constants + centre),

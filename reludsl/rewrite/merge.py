@@ -71,6 +71,13 @@ def affine_rows(chain: Chain, known: Knowledge, stage: int) -> tuple[FloatArray,
     return scale[:, None] * layer.weight, scale * layer.bias + np.where(held >= 0, intercept, 0.0)
 
 
+def constant_sizes(chain: Chain, known: Knowledge, stage: int) -> FloatArray:
+    """|s b| + |c| behind the constants of `affine_rows`: what their rounding error is measured by."""
+    held, slope, intercept = pieces(chain, known, stage)
+    size = np.abs(slope * chain.layers[stage].bias) + np.abs(intercept)
+    return np.where(held >= 0, size, 0.0)
+
+
 def _scaled(rows: FloatArray, before: FloatArray) -> FloatArray:
     return rows * (0.5 * (before[1] - before[0]))
 

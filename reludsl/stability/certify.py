@@ -82,6 +82,7 @@ def stable(
     Raises:
         InvalidInput: the domain or the data do not fit the network.
 
+    >>> from reludsl.domain import Box
     >>> from reludsl.layers import Affine, relu
     >>> net = Network.chain([Affine(np.array([[1.0], [1.0], [1.0]]), np.array([1.0, 0.0, -1.0])), relu], (1,))
     >>> facts = stable(net, Box([-1.0], [1.0]))

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reludsl.backend import BoolArray, FloatArray, IntArray
+from reludsl.backend import FloatArray, IntArray
 from reludsl.bounds import Bounds
 from reludsl.domain import Box, Domain
+from reludsl.errors import SolverFailed
 from reludsl.network import Network, Stage
 from reludsl.witness import Goals, Witnesses
 
@@ -162,11 +163,12 @@ class Ledger:
             SolverFailed: a neuron is proved stable and seen to switch; one of the proofs is wrong.
         """
         held, crossed = self.held(stage), self.witnesses.crossed(stage, self.strict)
+        if (wrong := np.flatnonzero((held >= 0) & crossed)).size:
+            raise SolverFailed(
+                f"neuron {wrong[0]} of {stage.name} is bounded to one piece, but two inputs show it on both sides; "
+                "a bound of this run is wrong and none can be trusted: try another backend, and report this"
+            )
         return np.where(held >= 0, held, np.where(crossed, UNSTABLE, UNKNOWN))
-
-    def contradicted(self, stage: Stage) -> BoolArray:
-        """Neurons proved stable that two witnesses show to switch: some bound is wrong."""
-        return np.asarray((self.held(stage) >= 0) & self.witnesses.crossed(stage, self.strict))
 
     def goals(self, stage: Stage) -> Goals:
         """What is still to be shown: for each undecided neuron, to pass the next break up, and the next down."""

@@ -93,7 +93,7 @@ class _Stage:
         x = Input(self.domain)
         pre = network.trace(x).pre[self.stage.index]
         compiled = compile_program([pre], {network: self.ledger.bounds})
-        goals = self.ledger.goals(self.stage)
+        goals, before = self.ledger.goals(self.stage), self.ledger.bounds
         with Model(compiled, self.backend, self.limits) as model:
             for k in range(len(goals)):
                 neuron, sign = int(goals.neuron[k]), float(goals.sign[k])
@@ -109,6 +109,8 @@ class _Stage:
                 try:
                     reason = self._decide(model, pre[neuron], x.variable, neuron, sign, threshold, share)
                 except (SolverFailed, InvalidInput) as error:
+                    # whatever this solver proved in this stage goes with the answer that did not fit
+                    self.ledger.bounds = before
                     reason = f"{self.backend.name} gave up: {error}"
                 if reason:
                     self._unknown(neuron, reason, time.perf_counter() - start)

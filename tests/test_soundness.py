@@ -1,0 +1,167 @@
+"""Adversarial networks: each once made a bound or a proof that exact arithmetic refutes.
+
+Cancellation, underflow, huge scales, slopes and intercepts that are no floats: every claim is compared with
+exact rational evaluation.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reludsl.bounds import Bounds, crown, interval
+from reludsl.compress import compress
+from reludsl.domain import Ball, Box, Norm, Polytope
+from reludsl.errors import SolverFailed
+from reludsl.exact import exactly
+from reludsl.expr import Input
+from reludsl.layers import Affine, PiecewiseLinear, Reshape, relu
+from reludsl.network import Network
+from reludsl.query import maximize, network_bounds
+from reludsl.rewrite import FoldPolicy, rewrite_network
+from reludsl.stability import stable
+from reludsl.stability.facts import Ledger
+from reludsl.testing import EnumerationBackend
+from reludsl.witness import Witnesses
+
+ORACLE = EnumerationBackend()
+
+
+def dense(weight: Any, bias: Any) -> Affine:
+    return Affine(np.array(weight, dtype=np.float64), np.array(bias, dtype=np.float64))
+
+
+def exact(net: Network, x: Any, node: str) -> Any:
+    return net.exact_values(exactly(np.asarray(x, dtype=np.float64)), node)[node]
+
+
+@pytest.mark.parametrize("power", [20, 36, 50])
+def test_substitution_of_cancelling_rows_never_proves_a_false_sign(power: int) -> None:
+    s = 2.0**power
+    layers = [dense([[10.0], [1.0]], [0, 0]), relu, dense([[0.1 * s, -s]], [-0.1]), relu, dense([[1.0]], [0.0])]
+    net, box = Network.chain(layers, (1,)), Box([1.0], [2.0])
+    stage = net.hidden[1]
+    values = [exact(net, [x], stage.pre)[0] for x in (1.0, 1.5, 2.0)]
+    facts = stable(net, box, backend=ORACLE)
+    if max(values) > 0:
+        assert facts.stages[1].piece[0] != 0
+    lp = network_bounds(net, box, method="lp", backend=ORACLE)
+    assert lp.pre(stage).lower[0] <= min(values) <= max(values) <= lp.pre(stage).upper[0]
+    result = compress(net, box, dtype=np.float64, backend=ORACLE)
+    for x in (1.0, 2.0):
+        change = abs(exact(result.network, [x], result.network.output)[0] - exact(net, [x], net.output)[0])
+        assert change <= result.error[0] or not result.proved
+
+
+def test_affine_composition_is_bounded_with_its_rounding() -> None:
+    net = Network.chain([dense([[10, 1], [1, 0]], [0, 0]), dense([[0.1 * 2.0**50, -(2.0**50)]], [0])], (2,))
+    x = Input(Box([0.0, 0.0], [1.0, 0.0]))
+    assert maximize(net(x), backend=ORACLE).bound >= exact(net, [1.0, 0.0], net.output)[0] > 0
+
+
+def test_constants_are_added_outward() -> None:
+    net = Network.chain([dense([[0.7]], [1e16])], (1,))
+    bound = maximize(net(Input(Box([0.0], [1.0]))), backend=ORACLE).bound
+    assert Fraction(bound) >= Fraction(0.7) + Fraction(1e16)
+    relu6 = PiecewiseLinear("relu6", (0, 6), (0, 1, 0))
+    edge = Network.chain([dense([[1e-20]], [6.0]), relu6, dense([[1.0]], [0.0])], (1,))
+    assert stable(edge, Box([-1.0], [1.0]), backend=ORACLE).stages[0].piece[0] < 0
+
+
+def test_output_difference_covers_constants_that_cancel() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        squash = PiecewiseLinear("squash", (-3.0, 3.0), (0.0, 0.1, 0.0), (0.0, 0.3))
+        shift = -3 + 1e-3 * rng.random()
+        inner = squash.exact(exactly(np.array([shift])))[0]
+        layers = [dense([[1e-3], [1.0]], [shift, 10.0]), squash, dense([[1e12, 1.0]], [-float(10**12 * inner)])]
+        net, box = Network.chain(layers, (1,)), Box([-1e-9], [1e-9])
+        result = rewrite_network(net, box, crown(net, box), fold=FoldPolicy.ALWAYS, dtype=np.float64)
+        for x in (-1e-9, 0.0, 1e-9):
+            change = abs(exact(result.network, [x], result.network.output)[0] - exact(net, [x], net.output)[0])
+            assert change <= result.error[0]
+
+
+def test_lines_that_win_by_rounding_stay_inside_the_interval() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(500):
+        point, steep = rng.uniform(-4, 4), rng.uniform(1, 5)
+        bend = PiecewiseLinear("bend", (point,), (1, steep))
+        box = Box([point], [point + 1])
+        assert bend.interval(box).lower[0] <= bend.exact(exactly(box.lower))[0]
+    point = 1.9471888932322174
+    bend = PiecewiseLinear("bend", (point,), (1, 4))
+    d = float(bend(np.array([[point]]))[0, 0])
+    net = Network.chain([Reshape((2,)), bend, dense([[1, 1e-20]], [-d]), relu, dense([[1]], [0])], (2,))
+    piece = stable(net, Box([point, 1.0], [point, 1.0]), backend=ORACLE).stages[1].piece[0]
+    truth = exact(net, [point, 1.0], net.hidden[1].pre)[0]
+    assert piece < 0 or piece == (1 if truth > 0 else 0)
+
+
+def test_subnormal_products_are_not_taken_as_exact() -> None:
+    half = PiecewiseLinear("half", (0,), (0, 0.5))
+    box = half.interval(Box([5e-324], [5e-324]))
+    assert Fraction(box.upper[0]) >= Fraction(5e-324) / 2
+
+
+def test_underflow_in_backward_bounds_is_scaled_by_what_it_multiplies() -> None:
+    layers = [dense([[1e-170]], [0]), relu, dense([[-1e-160]], [1e-140]), relu, dense([[1e140]], [0])]
+    net, box = Network.chain(layers, (1,)), Box([0.0], [1e200])
+    truth = exact(net, [1e200], net.hidden[1].pre)[0]
+    assert truth < 0
+    assert crown(net, box).pre(net.hidden[1]).lower[0] <= truth
+    assert stable(net, box, backend=ORACLE).stages[1].piece[0] != 1
+
+
+def test_proved_and_seen_to_switch_is_an_error_and_no_answer() -> None:
+    net = Network.chain([dense([[1.0]], [0.0]), relu, dense([[1.0]], [0.0])], (1,))
+    box = Box([-1.0], [1.0])
+    honest = interval(net, box)
+    witnesses = Witnesses(honest)
+    witnesses.add(np.array([[-1.0], [1.0]]))
+    wrong = Bounds(net, box, {**honest.boxes, net.hidden[0].pre: Box([0.5], [1.0])})
+    with pytest.raises(SolverFailed, match="both sides"):
+        Ledger(wrong, witnesses, strict=False).pieces(net.hidden[0])
+
+
+def test_weights_that_are_no_float32_are_not_claimed_to_be() -> None:
+    layers = [dense([[0.1], [-0.3]], [0.01, -0.02]), relu, dense([[3e4, 1.1]], [0.1])]
+    result = compress(Network.chain(layers, (1,)), Box([-1.0], [1.0]))
+    assert result.dtype == np.float64
+
+
+def test_rounding_noise_is_no_range() -> None:
+    layers = [dense([[1.0], [1.0]], [0.3, 0.3]), relu, dense([[1e17, -1e17]], [0.0])]
+    result = compress(Network.chain(layers, (1,)), Box([0.1], [0.9]))
+    assert result.tolerance[0] == 1e-6
+
+
+def test_points_of_small_l1_balls_are_inside() -> None:
+    rng = np.random.default_rng(2)
+    for radius in (1e-6, 1e-3, 0.5):
+        ball = Ball(rng.random(784), radius, Norm.L1)
+        points = np.concatenate([ball.project(rng.random((20, 784))), ball.maximiser(rng.normal(size=(20, 784)))])
+        assert ball.contains(points).all()
+
+
+def test_polytope_membership_survives_underflow() -> None:
+    assert not Polytope([[1e-200]], [0.0], Box([-1.0], [1.0])).contains(np.array([[1e-200]]))[0]
+
+
+def test_random_float32_networks_keep_lp_bounds_above_exact_values() -> None:
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        sizes = (2, 4, 3, 1)
+        layers: list[Any] = []
+        for a, b in zip(sizes, sizes[1:]):
+            layers += [dense(rng.normal(size=(b, a)).astype(np.float32), rng.normal(size=b).astype(np.float32)), relu]
+        net = Network.chain(layers[:-1], (2,))
+        box = Box([1.0, 1.0], [1.0 + 1e-6, 1.0 + 1e-6])
+        found = network_bounds(net, box, method="lp", backend=ORACLE)
+        for corner in ([1.0, 1.0], [1.0, 1.0 + 1e-6], [1.0 + 1e-6, 1.0], [1.0 + 1e-6, 1.0 + 1e-6]):
+            for stage in net.stages:
+                value = exact(net, corner, stage.pre)
+                assert all(Fraction(lo) <= v <= Fraction(hi) for lo, v, hi in zip(found.pre(stage).lower, value, found.pre(stage).upper))
