@@ -217,9 +217,12 @@ class Network:
 
     def activation(self, stage: Stage) -> Activation:
         """The activation of a hidden stage."""
-        layer = self.by_name[stage.activation or ""].layer
-        assert isinstance(layer, Activation)
-        return layer
+        return self._activations[stage.index]
+
+    @cached_property
+    def _activations(self) -> tuple[Activation, ...]:
+        layers = (self.by_name[str(stage.activation)].layer for stage in self.hidden)
+        return tuple(layer for layer in layers if isinstance(layer, Activation))
 
     def values(self, x: FloatArray, until: str | None = None) -> dict[str, FloatArray]:
         """Values of all nodes that `until` (default: the output) depends on, for a batch (m, input_size)."""

@@ -130,7 +130,7 @@ class Witnesses:
         return np.searchsorted(breaks, low, side="right") < np.searchsorted(breaks, high, side="left")
 
 
-def seeds(network: Network, domain: Domain, rng: np.random.Generator, count: int = 500) -> FloatArray:
+def seeds(network: Network, domain: Domain, rng: np.random.Generator, count: int = 300) -> FloatArray:
     """Starting points: random ones, vertices (dense and sparse), the two ends, and per neuron of the first
     stage the points where it is largest and smallest (exact for a box)."""
     n = network.input_size

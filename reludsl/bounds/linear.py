@@ -61,8 +61,10 @@ def linear_upper(
             line = lines[node.name]
             positive = np.maximum(a, 0.0)
             negative = a - positive
-            offset = offset + positive @ line.upper_offset + negative @ line.lower_offset
-            size = size + positive @ np.abs(line.upper_offset) - negative @ np.abs(line.lower_offset)
+            above = positive @ np.stack([line.upper_offset, np.abs(line.upper_offset)], axis=1)
+            below = negative @ np.stack([line.lower_offset, -np.abs(line.lower_offset)], axis=1)
+            offset = offset + above[:, 0] + below[:, 0]
+            size = size + above[:, 1] + below[:, 1]
             a = positive * line.upper_slope + negative * line.lower_slope
             error = error + 4 * numeric.UNIT * (np.abs(a) @ reach)
             error = error + numeric.underflow(len(reach)) * (1.0 + reach.sum())
@@ -91,7 +93,9 @@ def crown(network: Network, domain: Domain, known: Bounds | None = None) -> Boun
     relaxations: dict[str, LinearBounds] = {}
     for node in network.nodes:
         box = node.layer.interval(boxes[node.source]).intersect(base.boxes[node.name])
-        if node.name in wanted and isinstance(node.layer, AffineLayer):
+        # one affine layer on a box: the interval bounds are the best there are
+        exact = node.source == INPUT and isinstance(domain, Box)
+        if node.name in wanted and isinstance(node.layer, AffineLayer) and not exact:
             n = box.size
             eye = np.eye(n)
             upper = linear_upper(network, domain, node.name, np.concatenate([eye, -eye]), boxes, relaxations)

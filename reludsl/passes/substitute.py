@@ -100,8 +100,10 @@ def _copied(matrix: sparse.csr_array, values: sparse.csr_array, offsets: FloatAr
     other = sparse.csr_array((np.abs(values.data) != 1, values.indices, values.indptr), shape=values.shape)
     rounded = (other.sum(axis=1) > 0) | (offsets != 0) | (error != 0)
     summed = used @ held
-    overlaps = sparse.csr_array(summed).max(axis=1).toarray().ravel() > 1 if matrix.shape[0] else np.zeros(0)
-    return np.asarray((used @ rounded.astype(np.float64) == 0) & ~overlaps.astype(np.bool_))
+    overlaps = np.zeros(matrix.shape[0], dtype=np.bool_)
+    if summed.nnz:  # no columns may be left at all, and such a matrix has no maximum
+        overlaps = sparse.csr_array(summed).max(axis=1).toarray().ravel() > 1
+    return np.asarray((used @ rounded.astype(np.float64) == 0) & ~overlaps)
 
 
 def _substituted(program: Program) -> BoolArray:

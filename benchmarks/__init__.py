@@ -1,0 +1,5 @@
+"""Benchmarks: `python -m benchmarks` runs all, `--smoke` small versions of them, a name only that one.
+
+Each prints absolute figures, which depend on the machine, and asserts a ratio of two things measured in one run,
+which does not.
+"""

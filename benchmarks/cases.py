@@ -1,0 +1,111 @@
+"""What is measured: bounds, compilation, certificates, compression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from benchmarks.measure import Figure, best
+from benchmarks.nets import random_network, trained
+from reludsl import plugins
+from reludsl.backend import Limits
+from reludsl.bounds import crown, interval
+from reludsl.compress import compress
+from reludsl.domain import Box
+from reludsl.expr import Input
+from reludsl.formulate import compile_program
+from reludsl.network import Network
+from reludsl.passes import lower
+from reludsl.solve import Model
+from reludsl.stability import stable
+
+
+def _forward(network: Network, points: int) -> float:
+    x = np.random.default_rng(0).random((points, network.input_size))
+    return best(lambda: network(x))
+
+
+def bounds(small: bool) -> Iterator[Figure]:
+    """All bounds of 784-400-400. CROWN multiplies matrices of 800 rows through the layers before each layer, as
+    a forward pass of 800 points does: the limit is the same memory and multiplication traffic, per layer."""
+    network = random_network(*((64, 48, 32, 10) if small else (784, 400, 400, 10)))
+    domain = Box.full(0, 1, (network.input_size,))
+    rows = 2 * sum(stage.size for stage in network.stages)
+    base = _forward(network, rows)
+    took = best(lambda: crown(network, domain))
+    yield Figure("interval and CROWN bounds of all layers", took, f"forward pass of {rows} points", base, 200 if small else 20)
+    cheap = best(lambda: interval(network, domain))
+    yield Figure("interval bounds of all layers", cheap, "CROWN bounds of all layers", took, 1.0)
+
+
+def compilation(small: bool) -> Iterator[Figure]:
+    """784-800-800 from network to matrix: sparse assembly, no Python loop over coefficients. The baseline turns the
+    same weights into one sparse matrix each."""
+    from scipy import sparse
+
+    network = random_network(*((64, 48, 32, 10) if small else (784, 800, 800, 10)))
+    domain = Box.full(0, 1, (network.input_size,))
+    known = {network: crown(network, domain)}
+    x = Input(known[network].domain)
+    base = best(lambda: [sparse.csr_array(n.layer.rows(0)) for n in network.nodes if n.layer.kind == "affine"])
+    took = best(lambda: compile_program([network(x)], known))
+    yield Figure("compile to a disjunctive program", took, "the weights as sparse matrices", base, 400 if small else 30)
+    program = compile_program([network(x)], known).program
+    lowered = best(lambda: lower(program).matrix())
+    yield Figure("all passes, down to one matrix", lowered, "the weights as sparse matrices", base, 800 if small else 60)
+
+
+def certificates(small: bool) -> Iterator[Figure]:
+    """Stability without data. Most of the time goes into forward passes of the seeds; the baseline is such a pass."""
+    names = [("mnist_100x100x100_l1_0.0001_s0", (784, 100, 100, 100, 10))]
+    if not small:
+        names += [
+            ("mnist_100x100x100x100_l1_0.0001_s0", (784, 100, 100, 100, 100, 10)),
+            ("mnist_400x400_l1_0.0001_s0", (784, 400, 400, 10)),
+        ]
+    for name, sizes in names:
+        network = trained(name, *sizes)
+        domain = Box.full(0, 1, (784,))
+        facts = stable(network, domain, time_limit=30)
+        took = best(lambda: stable(network, domain, time_limit=30))
+        base = _forward(network, 4000)
+        left = f"{facts.neurons - facts.undecided} of {facts.neurons} decided"
+        yield Figure(f"certify {name} ({left})", took, "forward pass of 4,000 points", base, 40)
+
+
+def ladder(small: bool) -> Iterator[Figure]:
+    """What witnesses and bounds save: the whole ladder against the LP relaxation alone, once per neuron and side."""
+    network = trained("mnist_100x100_l1_0.0002_s0", 784, 100, 100, 10)
+    domain = Box.full(0, 1, (784,))
+    took = best(lambda: stable(network, domain))
+    known = {network: crown(network, domain)}
+    trace = network.trace(Input(domain))
+    pre = trace.pre[1]
+    compiled = compile_program([pre], known)
+    count = 5 if small else 20
+    with Model(compiled, plugins.default(), Limits()) as model:
+        from reludsl.backend import Sense
+
+        base = best(lambda: [model.optimise(pre[k], Sense.MAXIMIZE, relax=True) for k in range(count)], 1)
+    base *= 2 * network.neurons / count
+    yield Figure("certify 784-100-100, every neuron", took, "one LP per neuron and side (extrapolated)", base, 0.2)
+
+
+def compression(small: bool) -> Iterator[Figure]:
+    """The main job without reading and writing files, against the certificate that it needs anyway."""
+    name, sizes = "mnist_100x100_l1_0.0002_s0", (784, 100, 100, 10)
+    network = trained(name, *sizes)
+    domain = Box.full(0, 1, (784,))
+    base = best(lambda: stable(network, domain))
+    took = best(lambda: compress(network, domain))
+    yield Figure(f"compress {name} with proof", took, "certify alone", base, 20)
+
+
+CASES: dict[str, Callable[[bool], Iterator[Figure]]] = {
+    "bounds": bounds,
+    "compilation": compilation,
+    "certificates": certificates,
+    "ladder": ladder,
+    "compression": compression,
+}
