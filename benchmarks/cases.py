@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
+from scipy import sparse
 
 from benchmarks.measure import Figure, best
 from benchmarks.nets import random_network, trained
 from reludsl import plugins
-from reludsl.backend import Limits
+from reludsl.backend import Limits, Sense
 from reludsl.bounds import crown, interval
 from reludsl.compress import compress
 from reludsl.domain import Box
 from reludsl.expr import Input
 from reludsl.formulate import compile_program
+from reludsl.layers import Affine
 from reludsl.network import Network
 from reludsl.passes import lower
 from reludsl.solve import Model
@@ -34,7 +37,13 @@ def bounds(small: bool) -> Iterator[Figure]:
     rows = 2 * sum(stage.size for stage in network.stages)
     base = _forward(network, rows)
     took = best(lambda: crown(network, domain))
-    yield Figure("interval and CROWN bounds of all layers", took, f"forward pass of {rows} points", base, 200 if small else 20)
+    yield Figure(
+        "interval and CROWN bounds of all layers",
+        took,
+        f"forward pass of {rows} points",
+        base,
+        200 if small else 20,
+    )
     cheap = best(lambda: interval(network, domain))
     yield Figure("interval bounds of all layers", cheap, "CROWN bounds of all layers", took, 1.0)
 
@@ -42,33 +51,35 @@ def bounds(small: bool) -> Iterator[Figure]:
 def compilation(small: bool) -> Iterator[Figure]:
     """784-800-800 from network to matrix: sparse assembly, no Python loop over coefficients. The baseline turns the
     same weights into one sparse matrix each."""
-    from scipy import sparse
-
     network = random_network(*((64, 48, 32, 10) if small else (784, 800, 800, 10)))
     domain = Box.full(0, 1, (network.input_size,))
     known = {network: crown(network, domain)}
     x = Input(known[network].domain)
-    base = best(lambda: [sparse.csr_array(n.layer.rows(0)) for n in network.nodes if n.layer.kind == "affine"])
+    base = best(lambda: [sparse.csr_array(n.layer.weight) for n in network.nodes if isinstance(n.layer, Affine)])
     took = best(lambda: compile_program([network(x)], known))
     yield Figure("compile to a disjunctive program", took, "the weights as sparse matrices", base, 400 if small else 30)
     program = compile_program([network(x)], known).program
     lowered = best(lambda: lower(program).matrix())
-    yield Figure("all passes, down to one matrix", lowered, "the weights as sparse matrices", base, 800 if small else 60)
+    yield Figure(
+        "all passes, down to one matrix",
+        lowered,
+        "the weights as sparse matrices",
+        base,
+        800 if small else 60,
+    )
 
 
 def certificates(small: bool) -> Iterator[Figure]:
     """Stability without data. Most of the time goes into forward passes of the seeds; the baseline is such a pass."""
-    names = [("mnist_100x100x100_l1_0.0001_s0", (784, 100, 100, 100, 10))]
+    names: list[tuple[str, tuple[int, ...]]] = [("mnist_100x100x100_l1_0.0001_s0", (784, 100, 100, 100, 10))]
     if not small:
-        names += [
-            ("mnist_100x100x100x100_l1_0.0001_s0", (784, 100, 100, 100, 100, 10)),
-            ("mnist_400x400_l1_0.0001_s0", (784, 400, 400, 10)),
-        ]
+        names.append(("mnist_100x100x100x100_l1_0.0001_s0", (784, 100, 100, 100, 100, 10)))
+        names.append(("mnist_400x400_l1_0.0001_s0", (784, 400, 400, 10)))
     for name, sizes in names:
         network = trained(name, *sizes)
         domain = Box.full(0, 1, (784,))
         facts = stable(network, domain, time_limit=30)
-        took = best(lambda: stable(network, domain, time_limit=30))
+        took = best(partial(stable, network, domain, time_limit=30))
         base = _forward(network, 4000)
         left = f"{facts.neurons - facts.undecided} of {facts.neurons} decided"
         yield Figure(f"certify {name} ({left})", took, "forward pass of 4,000 points", base, 40)
@@ -85,8 +96,6 @@ def ladder(small: bool) -> Iterator[Figure]:
     compiled = compile_program([pre], known)
     count = 5 if small else 20
     with Model(compiled, plugins.default(), Limits()) as model:
-        from reludsl.backend import Sense
-
         base = best(lambda: [model.optimise(pre[k], Sense.MAXIMIZE, relax=True) for k in range(count)], 1)
     base *= 2 * network.neurons / count
     yield Figure("certify 784-100-100, every neuron", took, "one LP per neuron and side (extrapolated)", base, 0.2)

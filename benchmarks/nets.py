@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ def random_network(*sizes: int, seed: int = 0) -> Network:
     """Fully connected, ReLU between, W ~ N(0, 2 / n_in), b ~ N(0, 0.01)."""
     rng = np.random.default_rng(seed)
     layers: list[Layer] = []
-    for n_in, n_out in zip(sizes, sizes[1:]):
+    for n_in, n_out in pairwise(sizes):
         layers += [Affine(rng.normal(0, np.sqrt(2 / n_in), (n_out, n_in)), rng.normal(0, 0.1, n_out)), relu]
     return Network.chain(layers[:-1], (sizes[0],))
 

@@ -1,11 +1,11 @@
 """reludsl: the modelling language for trained piecewise-linear networks.
 
-    import reludsl as rd
-    net = rd.read("model.onnx")
-    domain = rd.box(0, 1, net.input_shape)
-    facts = rd.stable(net, domain)                     which neurons never switch
-    smaller = rd.compress(net, domain)                 the same function, fewer neurons, with a proof
-    answer = rd.maximize(net.trace(domain).pre[1][7])  a proved bound, and a witness that reaches the value
+import reludsl as rd
+net = rd.read("model.onnx")
+domain = rd.box(0, 1, net.input_shape)
+facts = rd.stable(net, domain)                     which neurons never switch
+smaller = rd.compress(net, domain)                 the same function, fewer neurons, with a proof
+answer = rd.maximize(net.trace(domain).pre[1][7])  a proved bound, and a witness that reaches the value
 """
 
 from reludsl.compress import compress as compress

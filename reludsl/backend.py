@@ -32,9 +32,7 @@ __all__ = [
     "Backend",
     "BoolArray",
     "Capability",
-    "BoolArray",
     "FloatArray",
-    "IntArray",
     "IntArray",
     "InvalidInput",
     "Limits",
@@ -174,8 +172,7 @@ class Matrix:
                 )
         if not (np.isfinite(self.lower).all() and np.isfinite(self.upper).all()):
             raise InvalidInput(
-                "a column has an infinite bound; big-M constants and safe bounds need a finite box: "
-                "bound every column"
+                "a column has an infinite bound; big-M constants and safe bounds need a finite box: bound every column"
             )
         if np.isnan(self.row_lower).any() or np.isnan(self.row_upper).any() or np.isnan(self.rows.data).any():
             raise InvalidInput("a row holds NaN; check the weights of the network")

@@ -26,7 +26,7 @@ from reludsl.errors import FileProblem, InvalidInput, ReludslError, SolverFailed
 from reludsl.io import read, read_with_report, write_npz, write_onnx
 from reludsl.network import Network
 from reludsl.progress import OnProgress, Progress
-from reludsl.query import network_bounds
+from reludsl.query import METHODS, network_bounds
 from reludsl.report import (
     backends_table,
     bounds_table,
@@ -35,16 +35,16 @@ from reludsl.report import (
     inspect_table,
     show,
 )
-from reludsl.stability import Facts, stable
+from reludsl.rewrite import FoldPolicy
+from reludsl.stability import Facts, Method, stable
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 NetFile = Annotated[Path, typer.Argument(help="Network file: .onnx, .onnx.gz or .npz", metavar="NET")]
-BoxOption = Annotated[
-    tuple[str, str] | None, typer.Option("--box", help="Domain LO <= x <= HI; numbers or .npy files")
-]
+BoxOption = Annotated[tuple[str, str] | None, typer.Option("--box", help="Domain LO <= x <= HI; numbers or .npy files")]
 BallOption = Annotated[
-    tuple[str, float] | None, typer.Option("--ball", help="Domain: L-infinity ball around POINT.npy, radius EPS")
+    tuple[str, float] | None,
+    typer.Option("--ball", help="Domain: L-infinity ball around POINT.npy, radius EPS"),
 ]
 ClipOption = Annotated[tuple[str, str] | None, typer.Option("--clip", help="Cut the ball to LO <= x <= HI")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout")]
@@ -56,9 +56,9 @@ SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every random ch
 # typer exports this one of its usage errors only; their common base is what `main` catches
 UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
-BOUND_METHODS = ("interval", "crown", "lp", "milp")
-CERTIFY_METHODS = ("auto", "per-neuron")
-FOLDS = ("auto", "always", "never")
+BOUND_METHODS = METHODS
+CERTIFY_METHODS = tuple(m.value for m in Method)
+FOLDS = tuple(p.value for p in FoldPolicy)
 
 
 @app.callback()
@@ -67,22 +67,34 @@ def _top() -> None:
 
 
 @app.command()
-def inspect(net: NetFile, json_: JsonOption = False, backend: BackendOption = None, time_limit: TimeOption = None,
-            threads: ThreadsOption = 1, seed: SeedOption = 0) -> None:
+def inspect(
+    net: NetFile,
+    json_: JsonOption = False,
+    backend: BackendOption = None,
+    time_limit: TimeOption = None,
+    threads: ThreadsOption = 1,
+    seed: SeedOption = 0,
+) -> None:
     """What the network is made of."""
     network, note = _read(net)
-    layers = [
-        {"name": n.name, "kind": n.layer.kind, "shape": list(network.shapes[n.name])} for n in network.nodes
-    ]
+    layers = [{"name": n.name, "kind": n.layer.kind, "shape": list(network.shapes[n.name])} for n in network.nodes]
     answer = {"layers": layers, "neurons": network.neurons, "parameters": network.parameters}
     show(answer, json_, inspect_table(net.name, network, note))
 
 
 @app.command()
-def bounds(net: NetFile, box: BoxOption = None, ball: BallOption = None, clip: ClipOption = None,
-           method: Annotated[str, typer.Option("--method", help=", ".join(BOUND_METHODS))] = "crown",
-           json_: JsonOption = False, backend: BackendOption = None, time_limit: TimeOption = None,
-           threads: ThreadsOption = 1, seed: SeedOption = 0) -> None:
+def bounds(
+    net: NetFile,
+    box: BoxOption = None,
+    ball: BallOption = None,
+    clip: ClipOption = None,
+    method: Annotated[str, typer.Option("--method", help=", ".join(BOUND_METHODS))] = "crown",
+    json_: JsonOption = False,
+    backend: BackendOption = None,
+    time_limit: TimeOption = None,
+    threads: ThreadsOption = 1,
+    seed: SeedOption = 0,
+) -> None:
     """Bounds of every pre-activation layer, the output layer last."""
     _choice("--method", method, BOUND_METHODS)
     network, _ = _read(net)
@@ -90,7 +102,13 @@ def bounds(net: NetFile, box: BoxOption = None, ball: BallOption = None, clip: C
     start = time.perf_counter()
     with _progress() as report:
         found = network_bounds(
-            network, domain, method=method, backend=backend, time_limit=time_limit, threads=threads, seed=seed,
+            network,
+            domain,
+            method=method,
+            backend=backend,
+            time_limit=time_limit,
+            threads=threads,
+            seed=seed,
             progress=report,
         )
     seconds = time.perf_counter() - start
@@ -107,15 +125,23 @@ def bounds(net: NetFile, box: BoxOption = None, ball: BallOption = None, clip: C
 
 
 @app.command()
-def certify(net: NetFile, box: BoxOption = None, ball: BallOption = None, clip: ClipOption = None,
-            method: Annotated[str, typer.Option("--method", help=", ".join(CERTIFY_METHODS))] = "auto",
-            data: Annotated[Path | None, typer.Option("--data", help="Inputs that may serve as witnesses, .npy")] = None,
-            witnesses: Annotated[
-                Path | None, typer.Option("--witnesses", help="Write two inputs per unstable neuron, .npz")
-            ] = None,
-            strict: Annotated[bool, typer.Option("--strict", help="A pre-activation of 0 counts as a switch")] = False,
-            json_: JsonOption = False, backend: BackendOption = None, time_limit: TimeOption = None,
-            threads: ThreadsOption = 1, seed: SeedOption = 0) -> None:
+def certify(
+    net: NetFile,
+    box: BoxOption = None,
+    ball: BallOption = None,
+    clip: ClipOption = None,
+    method: Annotated[str, typer.Option("--method", help=", ".join(CERTIFY_METHODS))] = "auto",
+    data: Annotated[Path | None, typer.Option("--data", help="Inputs that may serve as witnesses, .npy")] = None,
+    witnesses: Annotated[
+        Path | None, typer.Option("--witnesses", help="Write two inputs per unstable neuron, .npz")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A pre-activation of 0 counts as a switch")] = False,
+    json_: JsonOption = False,
+    backend: BackendOption = None,
+    time_limit: TimeOption = None,
+    threads: ThreadsOption = 1,
+    seed: SeedOption = 0,
+) -> None:
     """Which neurons never switch on the domain."""
     _choice("--method", method, CERTIFY_METHODS)
     _writable(witnesses, ".npz")
@@ -123,8 +149,16 @@ def certify(net: NetFile, box: BoxOption = None, ball: BallOption = None, clip: 
     domain = _domain(network, box, ball, clip)
     with _progress() as report:
         facts = stable(
-            network, domain, method=method, data=None if data is None else _points(data, network), backend=backend,
-            strict=strict, time_limit=time_limit, threads=threads, seed=seed, progress=report,
+            network,
+            domain,
+            method=method,
+            data=None if data is None else _points(data, network),
+            backend=backend,
+            strict=strict,
+            time_limit=time_limit,
+            threads=threads,
+            seed=seed,
+            progress=report,
         )
     if witnesses is not None:
         _save_arrays(witnesses, facts.switching_inputs())
@@ -132,14 +166,21 @@ def certify(net: NetFile, box: BoxOption = None, ball: BallOption = None, clip: 
 
 
 @app.command()
-def compress(net: NetFile,
-             out: Annotated[Path, typer.Option("--out", help="Where the smaller network goes: .onnx or .npz")],
-             box: BoxOption = None, ball: BallOption = None, clip: ClipOption = None,
-             fold: Annotated[str, typer.Option("--fold", help=", ".join(FOLDS))] = "auto",
-             method: Annotated[str, typer.Option("--method", help=", ".join(CERTIFY_METHODS))] = "auto",
-             data: Annotated[Path | None, typer.Option("--data", help="Inputs that may serve as witnesses, .npy")] = None,
-             json_: JsonOption = False, backend: BackendOption = None, time_limit: TimeOption = None,
-             threads: ThreadsOption = 1, seed: SeedOption = 0) -> None:
+def compress(
+    net: NetFile,
+    out: Annotated[Path, typer.Option("--out", help="Where the smaller network goes: .onnx or .npz")],
+    box: BoxOption = None,
+    ball: BallOption = None,
+    clip: ClipOption = None,
+    fold: Annotated[str, typer.Option("--fold", help=", ".join(FOLDS))] = "auto",
+    method: Annotated[str, typer.Option("--method", help=", ".join(CERTIFY_METHODS))] = "auto",
+    data: Annotated[Path | None, typer.Option("--data", help="Inputs that may serve as witnesses, .npy")] = None,
+    json_: JsonOption = False,
+    backend: BackendOption = None,
+    time_limit: TimeOption = None,
+    threads: ThreadsOption = 1,
+    seed: SeedOption = 0,
+) -> None:
     """The same function on the domain with fewer neurons, proved."""
     _choice("--fold", fold, FOLDS)
     _choice("--method", method, CERTIFY_METHODS)
@@ -154,13 +195,22 @@ def compress(net: NetFile,
     domain = _domain(network, box, ball, clip)
     with _progress() as report:
         result = compress_network(
-            network, domain, fold=fold, method=method, data=None if data is None else _points(data, network),
-            backend=backend, time_limit=time_limit, threads=threads, seed=seed, progress=report,
+            network,
+            domain,
+            fold=fold,
+            method=method,
+            data=None if data is None else _points(data, network),
+            backend=backend,
+            time_limit=time_limit,
+            threads=threads,
+            seed=seed,
+            progress=report,
         )
     if out.name.lower().endswith(".npz"):
         write_npz(result.network, out)
     else:
         write_onnx(result.network, out, dtype=result.dtype.type, input_name=name_in, output_name=name_out)
+    seconds = time.perf_counter() - start
     answer = {
         "neurons_before": network.neurons,
         "neurons_after": result.network.neurons,
@@ -171,9 +221,9 @@ def compress(net: NetFile,
         **result.counts,
         "max_output_error": result.max_output_error,
         "equivalence": "proved" if result.proved else "unproved",
-        "seconds": time.perf_counter() - start,
+        "seconds": seconds,
     }
-    show(answer, json_, compress_table(net.name, out, result, answer["seconds"]))
+    show(answer, json_, compress_table(net.name, out, result, seconds))
 
 
 @app.command()
@@ -230,7 +280,10 @@ def _read(path: Path) -> tuple[Network, str]:
 
 
 def _domain(
-    network: Network, box: tuple[str, str] | None, ball: tuple[str, float] | None, clip: tuple[str, str] | None
+    network: Network,
+    box: tuple[str, str] | None,
+    ball: tuple[str, float] | None,
+    clip: tuple[str, str] | None,
 ) -> Domain:
     size = network.input_size
     if box is not None and ball is not None:
@@ -359,5 +412,3 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
     raise SystemExit(code if isinstance(code, int) else 0)
-
-

@@ -52,7 +52,14 @@ def compress(
     if facts is not None:
         return rewrite_network(network, where, facts.bounds, fold=policy, dtype=dtype)
     found = stable(
-        network, where, method=method, data=data, backend=backend, time_limit=time_limit, threads=threads,
-        seed=seed, progress=progress,
+        network,
+        where,
+        method=method,
+        data=data,
+        backend=backend,
+        time_limit=time_limit,
+        threads=threads,
+        seed=seed,
+        progress=progress,
     )
     return rewrite_network(network, where, found.bounds, proved=found.bounds, fold=policy, dtype=dtype)

@@ -331,13 +331,18 @@ class Ball:
         if self.norm is Norm.LINF:
             certain = self._inner.contains(points)
             for k in np.flatnonzero(inside & ~certain):
-                inside[k] = all(abs(Fraction(p) - Fraction(c)) <= Fraction(self.radius) for p, c in zip(points[k].tolist(), self.center.tolist()))
+                inside[k] = all(
+                    abs(Fraction(p) - Fraction(c)) <= Fraction(self.radius)
+                    for p, c in zip(points[k].tolist(), self.center.tolist())
+                )
             return inside
         distance = np.abs(points - self.center).sum(axis=1)
         error = numeric.gamma(self.size + 2) * distance
         for k in np.flatnonzero(inside):
             if distance[k] + error[k] > self.radius:
-                inside[k] = sum(abs(Fraction(p) - Fraction(c)) for p, c in zip(points[k].tolist(), self.center.tolist())) <= Fraction(self.radius)
+                inside[k] = sum(
+                    abs(Fraction(p) - Fraction(c)) for p, c in zip(points[k].tolist(), self.center.tolist())
+                ) <= Fraction(self.radius)
         return inside
 
     def constraints(self) -> DomainRows:
@@ -422,7 +427,7 @@ class Polytope:
         return self.box.enclosure
 
     def support(self, coefficients: FloatArray) -> FloatArray:
-        """min over the rows r of the bound with row r alone: min over y >= 0 of y d_r + max over the box of (a - y c_r) x.
+        """min over the rows r of: min over y >= 0 of y d_r + max over the box of (a - y c_r) x.
 
         Every y >= 0 gives a bound, so that the search for the best y needs no care about rounding.
         """
@@ -452,13 +457,23 @@ class Polytope:
     def project(self, points: FloatArray) -> FloatArray:
         """Walk from an interior point towards each given one, until a row is met."""
         target = self.box.project(points)
-        step = (target - self._interior) @ self.matrix.T
+        way = target - self._interior
+        step = way @ self.matrix.T
         room = self.limit - self.matrix @ self._interior
         with np.errstate(divide="ignore", invalid="ignore"):
             reach = np.where(step > 0, room / step, np.inf).min(axis=1, initial=np.inf)
-        scale = np.clip(np.where(reach < 1, reach * (1 - 1e-9), 1.0), 0.0, 1.0)
-        inside = self.box.project(self._interior + scale[:, None] * (target - self._interior))
-        return np.where(self.contains(inside)[:, None], inside, self._interior)
+        found = np.tile(self._interior, (len(target), 1))
+        left = np.ones(len(target), dtype=np.bool_)
+        # rounding may leave a point on a row just outside of it: pulled in, by more each time
+        for pull in (0.0, 1e-12, 1e-9, 1e-6):
+            scale = np.clip(np.minimum(reach, 1.0) * (1 - pull), 0.0, 1.0)[:, None]
+            tried = np.where(scale == 1.0, target, self.box.project(self._interior + scale * way))
+            inside = left & self.contains(tried)
+            found[inside] = tried[inside]
+            left &= ~inside
+            if not left.any():
+                break
+        return found
 
     def sample(self, rng: np.random.Generator, count: int) -> FloatArray:
         points = self.box.sample(rng, count)

@@ -234,8 +234,7 @@ def _numbers(value: Any, verb: str) -> FloatArray:
 def _constant(value: Any, verb: str, size: int) -> FloatArray:
     if isinstance(value, Expr):
         raise InvalidInput(
-            f"an expression is {verb} an expression; products of symbols are not piecewise linear: "
-            "use numbers"
+            f"an expression is {verb} an expression; products of symbols are not piecewise linear: use numbers"
         )
     array = _numbers(value, verb).ravel()
     if array.size not in (1, size):
@@ -268,9 +267,7 @@ class Input(Expr):
         return self.variable.domain
 
 
-def box(
-    lower: npt.ArrayLike, upper: npt.ArrayLike, shape: Sequence[int] | None = None, name: str = "x"
-) -> Input:
+def box(lower: npt.ArrayLike, upper: npt.ArrayLike, shape: Sequence[int] | None = None, name: str = "x") -> Input:
     """An input with lower <= x <= upper.
 
     Args:

@@ -58,9 +58,7 @@ class Compiled:
         return {v: x[where] for v, where in self.position.items() if isinstance(v, InputVariable)}
 
 
-def disjunction(
-    name: str, activation: Activation, box: Box, z: IntArray, y: IntArray, width: int
-) -> Disjunctions:
+def disjunction(name: str, activation: Activation, box: Box, z: IntArray, y: IntArray, width: int) -> Disjunctions:
     """y_i = f(z_i) as one branch per piece: y - s_p z = c_p, and b_p <= z <= b_{p+1} where needed.
 
     Where f is convex or concave, y - s_p z = c_p holds on piece p alone, so that the edges say nothing new.
@@ -172,14 +170,17 @@ class _Builder:
         self.groups: list[tuple[str, Activation, Box, IntArray, IntArray]] = []
         self.position: dict[Variable, slice] = {}
         self.bounds: dict[Application, Bounds] = {}
-        self.names: dict[str, int] = {}
+        self.names: set[str] = set()
         self.width = 0
 
     def add_columns(self, name: str, box: Box) -> slice:
         """A block of columns under a name of its own."""
-        count = self.names.setdefault(name, 0)
-        self.names[name] += 1
-        label = _clean(name) if not count else f"{_clean(name)}.{count + 1}"
+        plain = label = _clean(name)
+        count = 1
+        while label in self.names:
+            count += 1
+            label = f"{plain}.{count}"
+        self.names.add(label)
         self.columns.append(Columns(label, box.lower, box.upper, np.zeros(box.size, dtype=np.bool_)))
         self.width += box.size
         return slice(self.width - box.size, self.width)
@@ -307,7 +308,15 @@ class _Builder:
         eye = sparse.eye_array(box.size, format="csr")
         defined = np.arange(where.start, where.stop)
         constant = application.argument.constant
-        self.rows.append((self.columns[-1].name, sparse.csr_array(sparse.hstack([-linear, eye])), constant, constant, defined))
+        self.rows.append(
+            (
+                self.columns[-1].name,
+                sparse.csr_array(sparse.hstack([-linear, eye])),
+                constant,
+                constant,
+                defined,
+            )
+        )
         return defined
 
     def node(self, application: Application, node: str) -> NodeVariable:

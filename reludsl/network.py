@@ -194,7 +194,12 @@ class Network:
     def _stage_name(self, pre: str) -> str:
         """A pre-activation is named by the layer that holds its weights: a bias added apart does not name it."""
         node = self.by_name.get(pre)
-        while node is not None and isinstance(node.layer, AffineLayer) and node.source != INPUT and node.layer.kind != "affine":
+        while (
+            node is not None
+            and isinstance(node.layer, AffineLayer)
+            and node.source != INPUT
+            and node.layer.kind != "affine"
+        ):
             source = self.by_name[node.source]
             if not isinstance(source.layer, AffineLayer):
                 break
@@ -260,8 +265,10 @@ class Network:
         size = self.input_size
         if array.shape == tuple(self.input_shape):
             return array.reshape(1, size)
-        if array.ndim >= 1 and array.size % size == 0 and (
-            array.shape[1:] == tuple(self.input_shape) or array.shape[-1] == size and array.ndim <= 2
+        if (
+            array.ndim >= 1
+            and array.size % size == 0
+            and (array.shape[1:] == tuple(self.input_shape) or (array.shape[-1] == size and array.ndim <= 2))
         ):
             return array.reshape(-1, size)
         raise InvalidInput(

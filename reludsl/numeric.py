@@ -61,8 +61,10 @@ def sum_down(*terms: float) -> float:
 
 def exact_sum(a: FloatArray, b: FloatArray) -> BoolArray:
     """Where a + b is free of rounding: the float sum gives both terms back (Knuth's two-sum)."""
-    total = a + b
-    return np.asarray((total - a == b) & (total - b == a))
+    with np.errstate(invalid="ignore"):
+        # an infinite side is no sum of floats: inf - inf is NaN, and not exact
+        total = a + b
+        return np.asarray((total - a == b) & (total - b == a))
 
 
 def plus_up(a: FloatArray, b: FloatArray) -> FloatArray:

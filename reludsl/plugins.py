@@ -112,9 +112,7 @@ def default() -> Backend:
         except MissingBackend:
             continue
         return backend
-    raise MissingBackend(
-        "no solver is installed, so no query can be answered; run: pip install 'reludsl[highs]'"
-    )
+    raise MissingBackend("no solver is installed, so no query can be answered; run: pip install 'reludsl[highs]'")
 
 
 def _targets() -> dict[str, str]:

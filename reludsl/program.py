@@ -54,7 +54,8 @@ class RowBlock:
     """`lower <= matrix @ x <= upper`, with matrix (k, columns of the program).
 
     Args:
-        defines: (k,) the column that each row computes, -1 for a plain constraint. The row is an equation then.
+        defines: (k,) the column that each row computes, -1 for a plain constraint. The row is an equation
+            then, widened where coefficients were rounded or left out.
     """
 
     name: str
@@ -147,9 +148,7 @@ class AffineMap:
         return np.asarray(self.matrix @ x + self.offset)
 
 
-def activity(
-    matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def activity(matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Smallest and largest value of each row over the box, rounded outward: sums of c l or c u by the sign of c."""
     positive, negative = matrix.maximum(0), matrix.minimum(0)
     terms = np.diff(matrix.indptr)

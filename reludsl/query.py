@@ -16,13 +16,16 @@ from reludsl import plugins
 from reludsl.backend import Backend, FloatArray, Limits, Sense, Status
 from reludsl.bounds import Bounds, crown, interval
 from reludsl.domain import Box, Domain
-from reludsl.errors import SolverFailed
+from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.expr import Expr, Input, InputVariable, as_domain
 from reludsl.formulate import Compiled, compile_program
 from reludsl.network import Network
 from reludsl.program import activity
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.solve import RELATIVE, Model, Outcome
+
+METHODS = ("interval", "crown", "lp", "milp")
+"""What `network_bounds` offers, from cheap and wide to dear and tight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +147,14 @@ class Session:
         cheap = self._interval(expr, sign)
         bound = cheap if sign * cheap < sign * outcome.bound else outcome.bound
         stats = Statistics(
-            self.backend.name, self.backend.version(), outcome.status, self.model.binaries, outcome.nodes,
-            self.build_seconds, outcome.seconds, outcome.note,
+            self.backend.name,
+            self.backend.version(),
+            outcome.status,
+            self.model.binaries,
+            outcome.nodes,
+            self.build_seconds,
+            outcome.seconds,
+            outcome.note,
         )
         return Answer(float(bound), value, outcome.inputs, _reason(outcome, value, float(bound), slack, relax), stats)
 
@@ -259,6 +268,8 @@ def network_bounds(
         InvalidInput: no such method.
     """
     domain = as_domain(where)
+    if method not in METHODS:
+        raise InvalidInput(f"no bounds are called {method!r}; there are {', '.join(METHODS)}")
     if method == "interval":
         return interval(network, domain)
     found = crown(network, domain)
@@ -278,9 +289,9 @@ def network_bounds(
                 if left is not None and left <= 0:
                     break
                 share = None if left is None else left / (2 * (total - done))
-                relax = method == "lp"
-                lower[k] = max(lower[k], session.minimize(expr[k], time_limit=share, relax=relax).bound)
-                upper[k] = min(upper[k], session.maximize(expr[k], time_limit=share, relax=relax).bound)
+                for relax in (True,) if method == "lp" else (True, False):
+                    lower[k] = max(lower[k], session.minimize(expr[k], time_limit=share, relax=relax).bound)
+                    upper[k] = min(upper[k], session.maximize(expr[k], time_limit=share, relax=relax).bound)
                 done += 1
                 progress(Progress(f"{method} bounds, {stage.name}", done, total))
         if (lower > upper).any():

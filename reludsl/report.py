@@ -74,8 +74,12 @@ def bounds_table(bounds: Bounds, method: str, seconds: float) -> RenderableType:
         box = bounds.pre(stage)
         open_ = "" if stage.activation is None else str(int(bounds.unstable(stage).sum()))
         table.add_row(
-            stage.name, str(stage.size), f"{box.lower.min():.4g}", f"{box.upper.max():.4g}",
-            f"{np.mean(box.upper - box.lower):.4g}", open_,
+            stage.name,
+            str(stage.size),
+            f"{box.lower.min():.4g}",
+            f"{box.upper.max():.4g}",
+            f"{np.mean(box.upper - box.lower):.4g}",
+            open_,
         )
     return _titled(f"bounds by {method}, {seconds:.2f} s", table)
 
@@ -87,8 +91,10 @@ def certify_table(name: str, facts: Facts) -> RenderableType:
     table = _table("layer", "width", "never on", "always on", "switches", "unknown", "")
     for s in facts.stages:
         parts = [
-            (s.stably_inactive.size, "red"), (s.stably_active.size, "green"),
-            (s.unstable.size, "blue"), (s.unknown.size, "yellow"),
+            (s.stably_inactive.size, "red"),
+            (s.stably_active.size, "green"),
+            (s.unstable.size, "blue"),
+            (s.unknown.size, "yellow"),
         ]
         table.add_row(s.stage.name, str(s.stage.size), *(str(n) for n, _ in parts), _bar(parts, s.stage.size))
     rungs = ", ".join(f"{r.name} {r.decided} ({r.seconds:.2f} s)" for r in facts.rungs)

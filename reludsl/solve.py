@@ -163,7 +163,11 @@ class Model:
             columns = part.columns
             shift = offset if alone else 0.0
             result, part_bound = self._solve(
-                part, cost[columns], sense, relax, time_limit,
+                part,
+                cost[columns],
+                sense,
+                relax,
+                time_limit,
                 None if stop_bound is None or not alone else stop_bound - shift,
                 None if stop_objective is None or not alone else stop_objective - shift,
                 self._listener(part, on_inputs) if alone else None,
@@ -249,7 +253,7 @@ class Model:
         return listen
 
     def _inputs(self, whole: FloatArray) -> Inputs:
-        """The inputs of a point over the original columns; where the question leaves one free, its domain's projection of 0."""
+        """The inputs of a point over the original columns; the projection of 0 where the question leaves one free."""
         found = self.compiled.inputs(whole)
         return {
             variable: variable.domain.project(np.where(np.isfinite(x), x, 0.0)[None, :])[0]

@@ -177,7 +177,13 @@ class Goals:
         )
 
 
-def _climb(store: Witnesses, goals: Goals, points: FloatArray, step: Callable[[int, FloatArray, FloatArray], FloatArray], iterations: int) -> Iterator[BoolArray]:
+def _climb(
+    store: Witnesses,
+    goals: Goals,
+    points: FloatArray,
+    step: Callable[[int, FloatArray, FloatArray], FloatArray],
+    iterations: int,
+) -> Iterator[BoolArray]:
     """Follow `step(iteration, points, gradient)`, harvesting every point; yields which goals are reached."""
     network, domain = store.network, store.domain
     rows = np.zeros((len(goals), goals.stage.size))

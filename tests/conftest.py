@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-settings.register_profile("dev", deadline=None, max_examples=30)
+# a run must be repeatable and bounded: the nightly profile is the one that looks for new examples
+settings.register_profile("dev", deadline=None, max_examples=30, derandomize=True)
 settings.register_profile("ci", deadline=None, max_examples=60, derandomize=True)
 settings.register_profile("nightly", deadline=None, max_examples=2000)
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 
 def _helper() -> ModuleType:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from reludsl.domain import Box
-from reludsl.layers import Affine, relu
+from reludsl.layers import Affine, Layer, relu
 from reludsl.network import Network
 
 
@@ -55,5 +55,5 @@ def hard_network() -> tuple[Network, Box, list[int], list[int], list[int]]:
             w2[k, 2 * pairs + k % inputs] = 1.0
             b2[k] = -0.125
             unstable.append(k)
-    layers = [Affine(w1, b1), relu, Affine(w2, b2), relu, Affine(np.ones((1, 20)), np.zeros(1))]
+    layers: list[Layer] = [Affine(w1, b1), relu, Affine(w2, b2), relu, Affine(np.ones((1, 20)), np.zeros(1))]
     return Network.chain(layers, (inputs,)), Box.full(0.0, 1.0, (inputs,)), inactive, active, unstable

@@ -119,9 +119,7 @@ def violations(module: str, source: str) -> list[str]:
     if module.partition(".")[0] == "reludsl" and _part(module) not in HEIGHT:
         return [f"{module} has no floor: give it one in FLOORS"]
     found = [
-        f"{module}:{line}: {why}"
-        for name, late, line in _imports(tree)
-        if (why := _misplaced(module, name, late))
+        f"{module}:{line}: {why}" for name, late, line in _imports(tree) if (why := _misplaced(module, name, late))
     ]
     found.extend(
         f"{module}:{node.lineno}: print(); return the text, or write it to the stream that was asked for"

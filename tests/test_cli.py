@@ -77,7 +77,7 @@ def test_certify_counts_add_up_and_witnesses_switch(run: Run, tmp_path: Path) ->
     assert set(found) == {"layers", "neurons", "decided", "unknown", "stages", "seconds"}
     assert found["decided"] + found["unknown"] == found["neurons"] == sum(s["width"] for s in found["layers"])
     for layer in found["layers"]:
-        every = sum((layer[k] for k in ("stably_active", "stably_inactive", "unstable", "unknown")), [])
+        every = [n for k in ("stably_active", "stably_inactive", "unstable", "unknown") for n in layer[k]]
         assert sorted(every) == list(range(layer["width"]))
     assert all(set(s) == {"name", "decided", "seconds"} for s in found["stages"])
     assert sum(s["decided"] for s in found["stages"]) == found["decided"]
@@ -111,8 +111,19 @@ def test_compress_writes_a_network_with_the_same_outputs(run: Run, tmp_path: Pat
         out = tmp_path / f"small{suffix}"
         found = answer(run("compress", DIGITS, "--box", 0, 1, "--out", out, "--json"))
         assert set(found) == {
-            "neurons_before", "neurons_after", "parameters_before", "parameters_after", "layers_before",
-            "layers_after", "removed", "merged", "folded", "collapsed", "max_output_error", "equivalence", "seconds",
+            "neurons_before",
+            "neurons_after",
+            "parameters_before",
+            "parameters_after",
+            "layers_before",
+            "layers_after",
+            "removed",
+            "merged",
+            "folded",
+            "collapsed",
+            "max_output_error",
+            "equivalence",
+            "seconds",
         }
         small, net = read(out), read(DIGITS)
         assert found["equivalence"] == "proved"
@@ -179,7 +190,10 @@ def test_weights_that_are_no_numbers_are_refused(bad: float, run: Run, tmp_path:
         "g",
         [value("x", float_, [1, 2])],
         [value("y", float_, [1, 1])],
-        [onnx.numpy_helper.from_array(weight, "w"), onnx.numpy_helper.from_array(np.zeros(1, np.float32), "b")],
+        [
+            onnx.numpy_helper.from_array(weight, "w"),
+            onnx.numpy_helper.from_array(np.zeros(1, np.float32), "b"),
+        ],
     )
     onnx.save(onnx.helper.make_model(graph), tmp_path / "net.onnx")
     refused(run("certify", tmp_path / "net.onnx", "--box", 0, 1), "weight")
@@ -254,7 +268,7 @@ def test_progress_goes_to_stderr_after_a_second(monkeypatch: pytest.MonkeyPatch,
     from reludsl.progress import Progress
 
     clock = iter([0.0, 0.5, 2.0, 3.0, 9.0])
-    monkeypatch.setattr(cli.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr("reludsl.cli.time.perf_counter", lambda: next(clock))
     with cli._progress() as report:
         for done in range(4):
             report(Progress("solves", done, 7))

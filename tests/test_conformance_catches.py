@@ -363,9 +363,7 @@ FAULTS: tuple[tuple[Broken, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(
-    ("broken", "law"), FAULTS, ids=[f"{broken.session.__name__}-{law}" for broken, law in FAULTS]
-)
+@pytest.mark.parametrize(("broken", "law"), FAULTS, ids=[f"{broken.session.__name__}-{law}" for broken, law in FAULTS])
 def test_suite_broken_backend_breaks_its_law(broken: Broken, law: str) -> None:
     assert law in failures(broken, [law])
 
@@ -426,9 +424,7 @@ def test_conformance_missing_solver_is_a_skip_with_reason(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("required", ["absent", "highs, absent:VARIANT"])
-def test_conformance_missing_solver_that_is_required_fails(
-    monkeypatch: pytest.MonkeyPatch, required: str
-) -> None:
+def test_conformance_missing_solver_that_is_required_fails(monkeypatch: pytest.MonkeyPatch, required: str) -> None:
     monkeypatch.setenv("RELUDSL_REQUIRE", required)
     with pytest.raises(pytest.fail.Exception, match="not installed"):
         conformance(Absent())(LAWS[0])

@@ -42,8 +42,8 @@ def _inside(domain: Domain, point: FloatArray) -> bool:
             raise AssertionError
 
 
-def _linprog(domain: Domain, cost: FloatArray) -> float:
-    """max c x by scipy, over the rows that the domain gives to programs."""
+def _linprog(domain: Domain, cost: FloatArray) -> tuple[float, FloatArray]:
+    """max c x by scipy, over the rows that the domain gives to programs, and where."""
     extra = domain.constraints()
     box = domain.enclosure
     low = np.concatenate([box.lower, extra.extra_lower])
@@ -57,7 +57,7 @@ def _linprog(domain: Domain, cost: FloatArray) -> float:
         whole, rows[kept] if kept.any() else None, sides[kept] if kept.any() else None, bounds=bounds
     )
     assert answer.status == 0
-    return float(-answer.fun)
+    return float(-answer.fun), np.asarray(answer.x[: domain.size])
 
 
 @given(SIZES.flatmap(domains), st.integers(0, 2**16))
@@ -90,6 +90,15 @@ def test_project_leaves_points_well_inside_alone(domain: Domain, seed: int) -> N
 
 
 @given(SIZES.flatmap(domains), st.data())
+def test_project_vertex_that_rounding_put_outside_moves_by_little(domain: Domain, data: st.DataObject) -> None:
+    _, vertex = _linprog(domain, data.draw(vectors(domain.size)))
+    moved = vertex + data.draw(vectors(domain.size)) * data.draw(st.sampled_from([0.0, 1e-16, 1e-12, 1e-9]))
+    projected = domain.project(moved[None])
+    assert domain.contains(projected)[0]
+    np.testing.assert_allclose(projected[0], vertex, atol=1e-5)
+
+
+@given(SIZES.flatmap(domains), st.data())
 def test_support_is_a_bound_of_the_exact_maximum(domain: Domain, data: st.DataObject) -> None:
     row = data.draw(vectors(domain.size))
     claimed = float(domain.support(row[None])[0])
@@ -98,9 +107,7 @@ def test_support_is_a_bound_of_the_exact_maximum(domain: Domain, data: st.DataOb
     reached = float((domain.maximiser(row[None]) @ row)[0])
     assert reached <= claimed
     # a polytope with several rows is bounded row by row, and a clipped L1 ball from its enclosure
-    if isinstance(domain, Box) or (
-        isinstance(domain, Ball) and (domain.norm is Norm.LINF or domain.clip is None)
-    ):
+    if isinstance(domain, Box) or (isinstance(domain, Ball) and (domain.norm is Norm.LINF or domain.clip is None)):
         assert claimed == pytest.approx(float(truth), abs=1e-9)
         assert reached == pytest.approx(float(truth), abs=1e-9)
 
@@ -109,7 +116,7 @@ def test_support_is_a_bound_of_the_exact_maximum(domain: Domain, data: st.DataOb
 def test_constraints_describe_the_same_set_as_the_oracle(domain: Domain, data: st.DataObject) -> None:
     row = data.draw(vectors(domain.size))
     truth = float(oracle.support(domain, tuple(map(Fraction, row.tolist()))))
-    assert _linprog(domain, row) == pytest.approx(truth, abs=1e-6)
+    assert _linprog(domain, row)[0] == pytest.approx(truth, abs=1e-6)
 
 
 @given(SIZES, st.data())
@@ -118,7 +125,7 @@ def test_support_l1_ball_is_tight_with_and_without_clip(size: int, data: st.Data
     below, above = data.draw(vectors(size, 0, 1)), data.draw(vectors(size, 0, 1))
     for clip in (None, (center - below, center + above)):
         domain = Ball(center, 0.75, Norm.L1, clip)
-        best = _linprog(domain, row)
+        best, _ = _linprog(domain, row)
         assert float(domain.support(row[None])[0]) == pytest.approx(best, abs=1e-9)
         assert float((domain.maximiser(row[None]) @ row)[0]) == pytest.approx(best, abs=1e-9)
 
@@ -128,7 +135,7 @@ def test_support_polytope_of_one_row_is_tight(box: Box, data: st.DataObject) -> 
     middle = 0.5 * (box.lower + box.upper)
     normal, row = data.draw(vectors(box.size)), data.draw(vectors(box.size))
     domain = Polytope(normal[None], np.array([normal @ middle + 0.125]), box)
-    assert float(domain.support(row[None])[0]) == pytest.approx(_linprog(domain, row), abs=1e-7)
+    assert float(domain.support(row[None])[0]) == pytest.approx(_linprog(domain, row)[0], abs=1e-7)
 
 
 @given(boxes(3), boxes(3))

@@ -74,9 +74,7 @@ def test_arithmetic_numpy_on_either_side_evaluates_like_numbers(
 
 
 @given(expressions(2), expressions(2), dyadics(), vectors(2), vectors(3))
-def test_arithmetic_laws_hold_as_values(
-    first: Any, second: Any, s: float, x: FloatArray, y: FloatArray
-) -> None:
+def test_arithmetic_laws_hold_as_values(first: Any, second: Any, s: float, x: FloatArray, y: FloatArray) -> None:
     (e, _), (g, _) = first, second
     point = {X.variable: x, Y.variable: y}
     for left, right in ((e + g, g + e), (s * (e + g), s * e + s * g), (e - e, 0 * e), (-1 * -e, e)):

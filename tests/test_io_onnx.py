@@ -56,9 +56,7 @@ def model(
 def node(operator: str, inputs: str, output: str, **attributes: Any) -> Any:
     from onnx import helper
 
-    return helper.make_node(
-        operator, inputs.split(), [output], name=f"{operator.lower()}_{output}", **attributes
-    )
+    return helper.make_node(operator, inputs.split(), [output], name=f"{operator.lower()}_{output}", **attributes)
 
 
 def run(built: Any, points: FloatArray, shape: Sequence[int]) -> FloatArray:
@@ -67,9 +65,7 @@ def run(built: Any, points: FloatArray, shape: Sequence[int]) -> FloatArray:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 4, 1
-    session = onnxruntime.InferenceSession(
-        built.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(built.SerializeToString(), options, providers=["CPUExecutionProvider"])
     given = session.get_inputs()[0]
     kind = np.float64 if given.type == "tensor(double)" else np.float32
     runs = [session.run(None, {given.name: x.reshape(shape).astype(kind)})[0] for x in points]
@@ -81,9 +77,7 @@ def agrees(built: Any, need: Need) -> Network:
     need("onnxruntime")
     net = from_model(built)
     points = np.random.default_rng(1).integers(-16, 17, (20, net.input_size)) / 8
-    np.testing.assert_allclose(
-        net(points).reshape(20, -1), run(built, points, net.input_shape), atol=2e-6, rtol=2e-6
-    )
+    np.testing.assert_allclose(net(points).reshape(20, -1), run(built, points, net.input_shape), atol=2e-6, rtol=2e-6)
     return net
 
 
@@ -208,9 +202,7 @@ def test_gemm_in_any_form_agrees(
 
 
 def test_gemm_factor_on_float64_weights_that_is_no_float64_is_refused() -> None:
-    built = model(
-        [node("Gemm", "x W", "y", alpha=0.3)], [constant("W", [[0.1]], np.float64)], [1, 1], [1, 1], kind=11
-    )
+    built = model([node("Gemm", "x W", "y", alpha=0.3)], [constant("W", [[0.1]], np.float64)], [1, 1], [1, 1], kind=11)
     with pytest.raises(InvalidInput, match="multiply the factor into the weights"):
         from_model(built)
 
@@ -220,9 +212,7 @@ def test_gemm_with_weights_on_the_left_agrees(need: Need) -> None:
     constants = [constant("W", eighths(rng, 3, 4)), constant("C", eighths(rng, 3, 1))]
     agrees(model([node("Gemm", "W x C", "y")], constants, [4, 1], [3, 1]), need)
     agrees(model([node("Gemm", "W x C", "y", transB=1)], constants, [1, 4], [3, 1]), need)
-    agrees(
-        model([node("Gemm", "x V", "y", transA=1)], [constant("V", eighths(rng, 4, 2))], [4, 1], [1, 2]), need
-    )
+    agrees(model([node("Gemm", "x V", "y", transA=1)], [constant("V", eighths(rng, 4, 2))], [4, 1], [1, 2]), need)
 
 
 @pytest.mark.parametrize(
@@ -317,15 +307,11 @@ def test_bias_of_opset_6_is_aligned_at_its_axis() -> None:
 def test_reshape_agrees(
     shape: tuple[int, ...], target: list[int], marks: dict[str, int], out: tuple[int, ...], need: Need
 ) -> None:
-    built = model(
-        [node("Reshape", "x s", "y", **marks)], [constant("s", target, np.int64)], shape, out, opset=14
-    )
+    built = model([node("Reshape", "x s", "y", **marks)], [constant("s", target, np.int64)], shape, out, opset=14)
     assert agrees(built, need).output_shape == out
 
 
-@pytest.mark.parametrize(
-    ("axis", "out"), [(None, (1, 6)), (0, (1, 6)), (2, (2, 3)), (-1, (2, 3)), (3, (6, 1))]
-)
+@pytest.mark.parametrize(("axis", "out"), [(None, (1, 6)), (0, (1, 6)), (2, (2, 3)), (-1, (2, 3)), (3, (6, 1))])
 def test_flatten_agrees(axis: int | None, out: tuple[int, ...], need: Need) -> None:
     flatten = node("Flatten", "x", "y", **({} if axis is None else {"axis": axis}))
     assert agrees(model([flatten], [], [1, 2, 3], out), need).output_shape == out
@@ -365,9 +351,7 @@ def test_constant_nodes_and_initialisers_listed_as_inputs_are_constants(need: Ne
 @pytest.mark.parametrize(("dtype", "kind"), [(np.float16, 10), (np.float32, 1), (np.float64, 11)])
 def test_weights_of_every_float_type_are_read_exactly(dtype: Any, kind: int) -> None:
     weight = np.array([[0.1, -3.3]], dtype=dtype)
-    built = model(
-        [node("Gemm", "x W", "y", transB=1)], [constant("W", weight, dtype)], [1, 2], [1, 1], kind=kind
-    )
+    built = model([node("Gemm", "x W", "y", transB=1)], [constant("W", weight, dtype)], [1, 2], [1, 1], kind=kind)
     layer = from_model(built).nodes[0].layer
     assert isinstance(layer, Affine)
     np.testing.assert_array_equal(layer.dense, weight.astype(np.float64))
@@ -397,9 +381,7 @@ def test_free_axes_count_as_one_and_the_rank_stays(dims: list[Any], shape: tuple
 
 
 def test_unsupported_operator_is_named_with_its_node_and_the_supported_ones() -> None:
-    with pytest.raises(
-        UnsupportedOperator, match=r"'softmax_y' is a Softmax.*supported are Add, Div.*Sub"
-    ) as caught:
+    with pytest.raises(UnsupportedOperator, match=r"'softmax_y' is a Softmax.*supported are Add, Div.*Sub") as caught:
         from_model(model([node("Softmax", "x", "y")], [], [1, 2], [1, 2]))
     assert "\n" not in str(caught.value)
     custom = node("Relu", "x", "y", domain="my.domain")
@@ -421,9 +403,7 @@ def test_division_by_a_computed_tensor_is_refused() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("operator", ["Gemm", "MatMul", "Add", "Mul", "Div"])
-def test_weights_that_are_not_finite_are_refused_with_the_node(
-    operator: str, value: float, tmp_path: Path
-) -> None:
+def test_weights_that_are_not_finite_are_refused_with_the_node(operator: str, value: float, tmp_path: Path) -> None:
     built = model([node(operator, "x W", "y")], [constant("W", [[1.0, value], [0.0, 1.0]])], [1, 2], [1, 2])
     if operator not in ("Gemm", "MatMul"):
         built = model([node(operator, "x W", "y")], [constant("W", [[1.0, value]])], [1, 2], [1, 2])
@@ -630,9 +610,7 @@ ACTIVATIONS = [
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda a: a.name)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_every_activation_is_written_as_the_function_it_is(
-    activation: PiecewiseLinear, dtype: Any, need: Need
-) -> None:
+def test_every_activation_is_written_as_the_function_it_is(activation: PiecewiseLinear, dtype: Any, need: Need) -> None:
     import onnx
 
     need("onnxruntime")
@@ -719,9 +697,7 @@ def test_path_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.onnx", "net.onnx"]
 
 
-def test_interrupted_write_leaves_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "net.onnx"
     write_onnx(small_net(), place)
     before = place.read_bytes()

@@ -45,9 +45,7 @@ def agrees(torch: Any, made: Any, shape: tuple[int, ...] | None = None) -> Netwo
     x = np.random.default_rng(0).integers(-16, 17, (9, net.input_size)) / 8
     with torch.no_grad():
         made = made.eval()
-        theirs = np.stack(
-            [made(torch.tensor(row.reshape(net.input_shape)).float()).numpy().ravel() for row in x]
-        )
+        theirs = np.stack([made(torch.tensor(row.reshape(net.input_shape)).float()).numpy().ravel() for row in x])
     np.testing.assert_allclose(net(x).reshape(9, -1), theirs, atol=1e-5)
     return net
 
@@ -96,9 +94,7 @@ def test_sequential_is_read_layer_by_layer(torch: Any) -> None:
         (lambda t, m, x: m.scale * x, ["scale"]),
     ],
 )
-def test_operations_of_plain_modules_agree(
-    torch: Any, forward: Callable[..., Any], expected: list[str]
-) -> None:
+def test_operations_of_plain_modules_agree(torch: Any, forward: Callable[..., Any], expected: list[str]) -> None:
     parts = {
         "one": torch.nn.Linear(4, 3),
         "mean": torch.randn(4),
@@ -150,9 +146,7 @@ def test_float64_weights_are_read_exactly(torch: Any) -> None:
         (lambda t, m, x: x.dtype, r"\.dtype"),
     ],
 )
-def test_operations_without_a_layer_are_refused(
-    torch: Any, forward: Callable[..., Any], message: str
-) -> None:
+def test_operations_without_a_layer_are_refused(torch: Any, forward: Callable[..., Any], message: str) -> None:
     made = module(torch, lambda m, x: forward(torch, m, x), act=torch.nn.Softmax(1))
     with pytest.raises(UnsupportedOperator, match=message) as caught:
         from_torch(made, (1, 4))

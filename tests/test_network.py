@@ -122,9 +122,7 @@ def test_symbolic_composition_with_affine_arguments_evaluates_to_the_numbers(
     inner = first(scale * x + shift)
     outer: Expr = 2 * second(mix @ inner - 1) - second(mix @ inner)[0] + x[0]
     a = mix @ first(scale * point + shift)
-    np.testing.assert_array_equal(
-        outer.value({x.variable: point}), 2 * second(a - 1) - second(a)[0] + point[0]
-    )
+    np.testing.assert_array_equal(outer.value({x.variable: point}), 2 * second(a - 1) - second(a)[0] + point[0])
     assert outer.inputs() == (x.variable,)
 
 

@@ -49,9 +49,7 @@ def _sides(draw: st.DrawFn, count: int) -> tuple[FloatArray, FloatArray]:
 
 @st.composite
 def _matrices(draw: st.DrawFn, rows: int, width: int) -> sparse.csr_array:
-    cells = draw(
-        st.dictionaries(st.tuples(st.integers(0, max(rows - 1, 0)), st.integers(0, width - 1)), numbers)
-    )
+    cells = draw(st.dictionaries(st.tuples(st.integers(0, max(rows - 1, 0)), st.integers(0, width - 1)), numbers))
     dense = np.zeros((rows, width))
     for place, value in cells.items() if rows else ():
         dense[place] = value
@@ -81,9 +79,7 @@ def programs(draw: st.DrawFn) -> Program:
     if draw(st.booleans()):
         index = draw(st.lists(st.integers(0, width - 1), unique=True))
         value = draw(st.lists(numbers, min_size=len(index), max_size=len(index)))
-        goal = Objective(
-            np.array(index, dtype=np.int64), np.array(value), draw(st.sampled_from(Sense)), draw(numbers)
-        )
+        goal = Objective(np.array(index, dtype=np.int64), np.array(value), draw(st.sampled_from(Sense)), draw(numbers))
     return Program(tuple(columns), tuple(rows), groups, goal)
 
 
@@ -209,9 +205,7 @@ def test_matrix_disjunctions_left_are_refused() -> None:
 
 
 def test_activity_of_a_single_column_is_its_bound_unrounded() -> None:
-    least, most = activity(
-        sparse.csr_array(np.array([[1.0, 0.0], [0.0, -1.0]])), np.array([0.1, 0.2]), np.ones(2)
-    )
+    least, most = activity(sparse.csr_array(np.array([[1.0, 0.0], [0.0, -1.0]])), np.array([0.1, 0.2]), np.ones(2))
     assert least.tolist() == [0.1, -1.0]
     assert most.tolist() == [1.0, -0.2]
 

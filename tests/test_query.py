@@ -25,9 +25,7 @@ from reludsl.solve import Model
 from reludsl.testing import EnumerationBackend, oracle
 from reludsl.testing.strategies import activations, domains, networks, rough_network
 
-any_networks = networks(
-    max_units=5, max_depth=2, activation=st.one_of(st.just(relu), activations(max_breaks=2))
-)
+any_networks = networks(max_units=5, max_depth=2, activation=st.one_of(st.just(relu), activations(max_breaks=2)))
 every_solver = pytest.mark.parametrize("name", [*SOLVERS, "enumeration"])
 
 
@@ -127,6 +125,7 @@ def test_network_bounds_methods_are_nested_and_hold_the_oracle(network: Network,
             )
 
 
+@settings(max_examples=12)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_lp_bounds_of_rough_networks_are_true_in_exact_arithmetic(seed: int) -> None:
     """Full-mantissa weights of mixed magnitude: an LP bound holds whatever the solver's duals are worth."""
@@ -142,9 +141,7 @@ def test_lp_bounds_of_rough_networks_are_true_in_exact_arithmetic(seed: int) -> 
 
 def _upper(network: Network, domain: Domain, method: str) -> float:
     return float(
-        network_bounds(network, domain, method=method, backend=solver("highs"))
-        .pre(network.stages[1])
-        .upper[0]
+        network_bounds(network, domain, method=method, backend=solver("highs")).pre(network.stages[1]).upper[0]
     )
 
 
@@ -217,12 +214,8 @@ def test_session_many_questions_on_one_model_equal_fresh_ones() -> None:
     with Session(exprs, backend=backend) as session:
         for expr in exprs:
             for _ in range(2):
-                assert session.maximize(expr).bound == pytest.approx(
-                    maximize(expr, backend=backend).bound, abs=1e-4
-                )
-                assert session.minimize(expr).bound == pytest.approx(
-                    minimize(expr, backend=backend).bound, abs=1e-4
-                )
+                assert session.maximize(expr).bound == pytest.approx(maximize(expr, backend=backend).bound, abs=1e-4)
+                assert session.minimize(expr).bound == pytest.approx(minimize(expr, backend=backend).bound, abs=1e-4)
 
 
 def test_maximize_no_time_leaves_a_bound_and_a_reason() -> None:

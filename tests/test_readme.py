@@ -36,9 +36,7 @@ def test_command_table_lists_every_command() -> None:
 
 
 def test_make_targets_exist() -> None:
-    targets = re.findall(
-        r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
     first_screen = "\n".join(README.splitlines()[:25])
     wanted = re.findall(r"^make (\w+)", first_screen, flags=re.MULTILINE)
     assert wanted == ["demo", "test"]

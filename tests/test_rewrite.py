@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,9 @@ def test_remove_takes_inactive_empty_and_unheard_neurons() -> None:
     result = compress(net, Box([-1.0], [1.0]))
     assert result.network.neurons == 1
     assert result.counts["removed"] == 3
-    assert result.network.by_name[result.network.output].layer.bias.tolist() == [7.0]
+    out = result.network.by_name[result.network.output].layer
+    assert isinstance(out, Affine)
+    assert out.bias.tolist() == [7.0]
     assert result.max_output_error < 1e-12
 
 
@@ -202,7 +205,7 @@ def test_facts_that_only_a_solver_proves_carry_the_proof() -> None:
     assert result.network.neurons == 0
     assert result.proved
     backend = solver("highs")
-    hard, domain, inactive, active, unstable = hard_network()
+    hard, domain, _, active, unstable = hard_network()
     small = compress(hard, domain, backend=backend)
     assert small.proved
     assert small.map.stages[1].neurons.size <= len(active) + len(unstable)
@@ -235,9 +238,13 @@ def weights(rows: int, columns: int) -> st.SearchStrategy[Any]:
 @st.composite
 def dyadic_networks(draw: Any) -> tuple[Network, Box]:
     """Chains with weights k/8 and, often, repeated, dependent, empty or shifted rows."""
-    sizes = [draw(st.integers(1, 3)), *(draw(st.lists(st.integers(2, 5), min_size=1, max_size=3))), draw(st.integers(1, 2))]
+    sizes = [
+        draw(st.integers(1, 3)),
+        *(draw(st.lists(st.integers(2, 5), min_size=1, max_size=3))),
+        draw(st.integers(1, 2)),
+    ]
     layers: list[Any] = []
-    for size_in, size_out in zip(sizes, sizes[1:]):
+    for size_in, size_out in pairwise(sizes):
         w = draw(weights(size_out, size_in))
         if size_out > 2 and draw(st.booleans()):
             w[2] = w[0] + w[1]

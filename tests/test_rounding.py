@@ -79,9 +79,7 @@ def _bounds_misses(seed: int, method: Callable[[Network, Domain], Bounds]) -> Mi
         for name, values in network.exact_values(exactly(point)).items():
             misses += _outside(name, boxes[name], values, values)
     for stage in network.stages:
-        misses += _outside(
-            f"{stage.name} extremes", boxes[stage.pre], *oracle.extremes(network, domain, stage)
-        )
+        misses += _outside(f"{stage.name} extremes", boxes[stage.pre], *oracle.extremes(network, domain, stage))
     return misses
 
 
@@ -127,9 +125,7 @@ def _activity_misses(seed: int) -> Misses:
     matrix = rng.normal(size=(4, 5)) * 10.0 ** rng.uniform(-12, 6, (4, 5)) * (rng.random((4, 5)) < 0.7)
     box = _rough_box(rng, 5)
     least, most = activity(sparse.csr_array(matrix), box.lower, box.upper)
-    ends = [
-        oracle.support(box, tuple(Fraction(s * v) for v in row)) for row in matrix.tolist() for s in (-1, 1)
-    ]
+    ends = [oracle.support(box, tuple(Fraction(s * v) for v in row)) for row in matrix.tolist() for s in (-1, 1)]
     return _outside("activity", Box(least, most), [-v for v in ends[::2]], ends[1::2])
 
 

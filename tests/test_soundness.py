@@ -7,6 +7,7 @@ exact rational evaluation.
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from reludsl.domain import Ball, Box, Norm, Polytope
 from reludsl.errors import SolverFailed
 from reludsl.exact import exactly
 from reludsl.expr import Input
-from reludsl.layers import Affine, PiecewiseLinear, Reshape, relu
+from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, relu
 from reludsl.network import Network
 from reludsl.query import maximize, network_bounds
 from reludsl.rewrite import FoldPolicy, rewrite_network
@@ -30,7 +31,7 @@ from reludsl.witness import Witnesses
 ORACLE = EnumerationBackend()
 
 
-def dense(weight: Any, bias: Any) -> Affine:
+def dense(weight: Any, bias: Any) -> Layer:
     return Affine(np.array(weight, dtype=np.float64), np.array(bias, dtype=np.float64))
 
 
@@ -41,7 +42,13 @@ def exact(net: Network, x: Any, node: str) -> Any:
 @pytest.mark.parametrize("power", [20, 36, 50])
 def test_substitution_of_cancelling_rows_never_proves_a_false_sign(power: int) -> None:
     s = 2.0**power
-    layers = [dense([[10.0], [1.0]], [0, 0]), relu, dense([[0.1 * s, -s]], [-0.1]), relu, dense([[1.0]], [0.0])]
+    layers: list[Layer] = [
+        dense([[10.0], [1.0]], [0, 0]),
+        relu,
+        dense([[0.1 * s, -s]], [-0.1]),
+        relu,
+        dense([[1.0]], [0.0]),
+    ]
     net, box = Network.chain(layers, (1,)), Box([1.0], [2.0])
     stage = net.hidden[1]
     values = [exact(net, [x], stage.pre)[0] for x in (1.0, 1.5, 2.0)]
@@ -77,7 +84,11 @@ def test_output_difference_covers_constants_that_cancel() -> None:
         squash = PiecewiseLinear("squash", (-3.0, 3.0), (0.0, 0.1, 0.0), (0.0, 0.3))
         shift = -3 + 1e-3 * rng.random()
         inner = squash.exact(exactly(np.array([shift])))[0]
-        layers = [dense([[1e-3], [1.0]], [shift, 10.0]), squash, dense([[1e12, 1.0]], [-float(10**12 * inner)])]
+        layers: list[Layer] = [
+            dense([[1e-3], [1.0]], [shift, 10.0]),
+            squash,
+            dense([[1e12, 1.0]], [-float(10**12 * inner)]),
+        ]
         net, box = Network.chain(layers, (1,)), Box([-1e-9], [1e-9])
         result = rewrite_network(net, box, crown(net, box), fold=FoldPolicy.ALWAYS, dtype=np.float64)
         for x in (-1e-9, 0.0, 1e-9):
@@ -108,7 +119,7 @@ def test_subnormal_products_are_not_taken_as_exact() -> None:
 
 
 def test_underflow_in_backward_bounds_is_scaled_by_what_it_multiplies() -> None:
-    layers = [dense([[1e-170]], [0]), relu, dense([[-1e-160]], [1e-140]), relu, dense([[1e140]], [0])]
+    layers: list[Layer] = [dense([[1e-170]], [0]), relu, dense([[-1e-160]], [1e-140]), relu, dense([[1e140]], [0])]
     net, box = Network.chain(layers, (1,)), Box([0.0], [1e200])
     truth = exact(net, [1e200], net.hidden[1].pre)[0]
     assert truth < 0
@@ -128,13 +139,13 @@ def test_proved_and_seen_to_switch_is_an_error_and_no_answer() -> None:
 
 
 def test_weights_that_are_no_float32_are_not_claimed_to_be() -> None:
-    layers = [dense([[0.1], [-0.3]], [0.01, -0.02]), relu, dense([[3e4, 1.1]], [0.1])]
+    layers: list[Layer] = [dense([[0.1], [-0.3]], [0.01, -0.02]), relu, dense([[3e4, 1.1]], [0.1])]
     result = compress(Network.chain(layers, (1,)), Box([-1.0], [1.0]))
     assert result.dtype == np.float64
 
 
 def test_rounding_noise_is_no_range() -> None:
-    layers = [dense([[1.0], [1.0]], [0.3, 0.3]), relu, dense([[1e17, -1e17]], [0.0])]
+    layers: list[Layer] = [dense([[1.0], [1.0]], [0.3, 0.3]), relu, dense([[1e17, -1e17]], [0.0])]
     result = compress(Network.chain(layers, (1,)), Box([0.1], [0.9]))
     assert result.tolerance[0] == 1e-6
 
@@ -148,7 +159,7 @@ def test_points_of_small_l1_balls_are_inside() -> None:
 
 
 def test_polytope_membership_survives_underflow() -> None:
-    assert not Polytope([[1e-200]], [0.0], Box([-1.0], [1.0])).contains(np.array([[1e-200]]))[0]
+    assert not Polytope(np.array([[1e-200]]), np.array([0.0]), Box([-1.0], [1.0])).contains(np.array([[1e-200]]))[0]
 
 
 def test_random_float32_networks_keep_lp_bounds_above_exact_values() -> None:
@@ -156,12 +167,18 @@ def test_random_float32_networks_keep_lp_bounds_above_exact_values() -> None:
         rng = np.random.default_rng(seed)
         sizes = (2, 4, 3, 1)
         layers: list[Any] = []
-        for a, b in zip(sizes, sizes[1:]):
-            layers += [dense(rng.normal(size=(b, a)).astype(np.float32), rng.normal(size=b).astype(np.float32)), relu]
+        for a, b in pairwise(sizes):
+            layers += [
+                dense(rng.normal(size=(b, a)).astype(np.float32), rng.normal(size=b).astype(np.float32)),
+                relu,
+            ]
         net = Network.chain(layers[:-1], (2,))
         box = Box([1.0, 1.0], [1.0 + 1e-6, 1.0 + 1e-6])
         found = network_bounds(net, box, method="lp", backend=ORACLE)
         for corner in ([1.0, 1.0], [1.0, 1.0 + 1e-6], [1.0 + 1e-6, 1.0], [1.0 + 1e-6, 1.0 + 1e-6]):
             for stage in net.stages:
                 value = exact(net, corner, stage.pre)
-                assert all(Fraction(lo) <= v <= Fraction(hi) for lo, v, hi in zip(found.pre(stage).lower, value, found.pre(stage).upper))
+                assert all(
+                    Fraction(lo) <= v <= Fraction(hi)
+                    for lo, v, hi in zip(found.pre(stage).lower, value, found.pre(stage).upper)
+                )

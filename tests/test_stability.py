@@ -1,4 +1,4 @@
-"""Stability certificates: exact oracles, the ladder and knife edges, agreement of methods and solvers, honesty."""
+"""Stability certificates: exact oracles, knife edges, agreement of methods and solvers, honesty."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from reludsl.bounds import crown, interval
 from reludsl.domain import Ball, Box, Norm, Polytope
 from reludsl.errors import InvalidInput, MissingBackend
 from reludsl.exact import exactly
-from reludsl.layers import Affine, PiecewiseLinear, relu
+from reludsl.layers import Affine, Layer, PiecewiseLinear, relu
 from reludsl.network import Network
 from reludsl.query import network_bounds
 from reludsl.stability import Facts, Method, stable
 from reludsl.testing import EnumerationBackend
 
 
+def dense(weight: Any, bias: Any) -> Layer:
+    return Affine(np.array(weight, dtype=np.float64), np.array(bias, dtype=np.float64))
+
+
 def one_layer(weight: Any, bias: Any) -> Network:
     w = np.asarray(weight, dtype=np.float64)
-    return Network.chain([Affine(w, np.asarray(bias, dtype=np.float64)), relu, Affine(np.ones((1, len(w))), [0.0])], (w.shape[1],))
+    return Network.chain(
+        [Affine(w, np.asarray(bias, dtype=np.float64)), relu, dense(np.ones((1, len(w))), [0.0])],
+        (w.shape[1],),
+    )
 
 
 def sets(facts: Facts, stage: int) -> tuple[list[int], list[int], list[int], list[int]]:
@@ -79,8 +86,8 @@ def test_knife_edges_switch_under_strict_stability() -> None:
 
 def test_knife_edge_in_the_second_layer_is_proved_by_exact_bounds() -> None:
     # h = relu(x) + relu(x + 1) on [0, 1] is stable below, so that h - 3 has its maximum exactly at 0
-    layers = [Affine([[1.0], [1.0]], [0.0, 1.0]), relu, Affine([[1.0, 1.0], [1.0, 1.0]], [-3.0, -1.0]), relu]
-    net = Network.chain([*layers, Affine(np.ones((1, 2)), [0.0])], (1,))
+    layers: list[Layer] = [dense([[1.0], [1.0]], [0.0, 1.0]), relu, dense([[1.0, 1.0], [1.0, 1.0]], [-3.0, -1.0]), relu]
+    net = Network.chain([*layers, dense(np.ones((1, 2)), [0.0])], (1,))
     facts = stable(net, Box([0.0], [1.0]))
     assert sets(facts, 1) == ([0], [1], [], [])
 
@@ -126,7 +133,12 @@ def test_methods_and_solvers_agree_with_enumeration_on_random_networks(name: str
 def test_activations_of_several_breaks_are_certified_by_piece() -> None:
     hard_tanh = PiecewiseLinear("hard_tanh", (-1, 1), (0, 1, 0))
     net = Network.chain(
-        [Affine([[1.0], [0.5], [1.0], [2.0]], [5.0, 0.0, -5.0, 0.0]), hard_tanh, Affine(np.ones((1, 4)), [0.0])], (1,)
+        [
+            dense([[1.0], [0.5], [1.0], [2.0]], [5.0, 0.0, -5.0, 0.0]),
+            hard_tanh,
+            dense(np.ones((1, 4)), [0.0]),
+        ],
+        (1,),
     )
     facts = stable(net, Box([-1.0], [1.0]))
     assert facts.stages[0].piece.tolist() == [2, 1, 0, -1]
@@ -146,7 +158,7 @@ def test_domains_other_than_boxes_are_certified(domain: Any) -> None:
     # max of x1 + x2 is 1.5, 1.25 and 0.75; of x1 0.75, 0.75 and 0.75
     net = one_layer([[1, 1], [1, 1], [1, 0]], [-1.375, -0.78125, -0.78125])
     facts = stable(net, domain)
-    best = {Norm.LINF: 1.5, Norm.L1: 1.25}.get(getattr(domain, "norm", None), 0.75)
+    best = {Norm.LINF: 1.5, Norm.L1: 1.25}[domain.norm] if isinstance(domain, Ball) else 0.75
     expected = [0 if best <= 1.375 else -1, 0 if best <= 0.78125 else -1, 0]
     assert facts.stages[0].piece.tolist() == expected
     check_witnesses(facts)
@@ -216,8 +228,8 @@ def test_neurons_are_unknown_with_reason_when_the_solver_gives_up(backend: Backe
 
 def test_wrong_bound_never_makes_a_seen_neuron_stable() -> None:
     # z reaches 1/4 at x = 1: every witness contradicts the claimed bound -5
-    layers = [Affine([[2.0], [1.0]], [-1.0, -0.5]), relu, Affine([[1.0, -1.0]], [-0.25]), relu]
-    net = Network.chain([*layers, Affine([[1.0]], [0.0])], (1,))
+    layers: list[Layer] = [dense([[2.0], [1.0]], [-1.0, -0.5]), relu, dense([[1.0, -1.0]], [-0.25]), relu]
+    net = Network.chain([*layers, dense([[1.0]], [0.0])], (1,))
     facts = stable(net, Box([0.0], [1.0]), backend=Broken(), method="per-neuron")
     assert sets(facts, 1)[0] == []
 
@@ -232,7 +244,7 @@ def test_time_limit_of_zero_leaves_unknown_and_never_stable() -> None:
 def test_backend_without_bounds_refutes_and_never_proves() -> None:
     scipy_solver = solver("cvxpy:SCIPY")
     assert Capability.BOUND not in scipy_solver.capabilities
-    net, box, inactive, active, unstable = hard_network()
+    net, box, _, _, unstable = hard_network()
     facts = stable(net, box, backend=scipy_solver, method="per-neuron")
     assert facts.stages[1].unstable.tolist() == unstable
     found = facts.stages[1]

@@ -43,9 +43,7 @@ def images(data_file: Any) -> Any:
     return np.concatenate([archive["x_train"], archive["x_test"]]).reshape(-1, PIXELS) / np.float32(255)
 
 
-def test_compress_of_the_main_example_is_small_proved_and_equal_on_all_images(
-    data_file: Any, tmp_path: Path
-) -> None:
+def test_compress_of_the_main_example_is_small_proved_and_equal_on_all_images(data_file: Any, tmp_path: Path) -> None:
     net = data_file("mnist_nets/mnist_100x100_l1_0.0002_s0.onnx")
     out = tmp_path / "small.onnx"
     answer = run("compress", net, "--box", "0", "1", "--out", out)
@@ -71,10 +69,11 @@ def test_witnesses_replayed_in_plain_numpy_switch_every_unstable_neuron(data_fil
     w = np.load(tmp_path / "w.npz")
     network = read(net)
     layers = [n.layer for n in network.nodes if isinstance(n.layer, Affine)]
-    pre = {}
+    pre: dict[str, list[Any]] = {}
     for side in ("active_input", "inactive_input"):
         assert ((w[side] >= 0) & (w[side] <= 1)).all()
-        h, pre[side] = w[side], []
+        h: Any = w[side]
+        pre[side] = []
         for layer in layers[:-1]:
             z = h @ layer.dense.T + layer.bias
             pre[side].append(z)

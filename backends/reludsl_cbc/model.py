@@ -30,9 +30,7 @@ since an unknown one makes CBC end at once with "no solution found"."""
 class CbcModel:
     """Columns, rows, objective and limits of one `mip.Model`."""
 
-    def __init__(
-        self, mip: Any, lower: FloatArray, upper: FloatArray, integer: BoolArray, limits: Limits
-    ) -> None:
+    def __init__(self, mip: Any, lower: FloatArray, upper: FloatArray, integer: BoolArray, limits: Limits) -> None:
         self._mip = mip
         self.model: Any = mip.Model(solver_name=mip.CBC)
         self.model.verbose = 0

@@ -117,9 +117,7 @@ class CbcSession:
         if fresh and result.status is Status.OPTIMAL and result.bound is None:
             # A tree that ends at its start before it has a bound proves nothing that could be shown.
             again = self.solve(gap=gap, time_limit=_left(time_limit, began))
-            return replace(
-                again, note="; ".join([*notes, "solved again without start and events, for a bound"])
-            )
+            return replace(again, note="; ".join([*notes, "solved again without start and events, for a bound"]))
         return result
 
     def close(self) -> None:

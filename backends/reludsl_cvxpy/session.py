@@ -159,16 +159,13 @@ class CvxpySession:
             with warnings.catch_warnings():
                 # "Solution may be inaccurate" and its kin: the status says it, and the point is checked.
                 warnings.simplefilter("ignore")
-                compiled.problem.solve(
-                    solver=self._speech.solver, verbose=False, warm_start=False, **keywords
-                )
+                compiled.problem.solve(solver=self._speech.solver, verbose=False, warm_start=False, **keywords)
         except self._cp.error.SolverError as problem:
             notes.append(f"cvxpy: {problem}")
             return None
         except (ValueError, TypeError, KeyError) as problem:
             raise InvalidInput(
-                f"cvxpy or {self._speech.solver} refused the settings {keywords}: {problem}; "
-                "correct Limits.options"
+                f"cvxpy or {self._speech.solver} refused the settings {keywords}: {problem}; correct Limits.options"
             ) from problem
         return str(compiled.problem.status)
 
@@ -186,9 +183,7 @@ class CvxpySession:
             notes.append(f"cvxpy says {raw}")
         return Status.UNBOUNDED if raw == cp.UNBOUNDED else Status.FAILED
 
-    def _read(
-        self, compiled: _Compiled, status: Status, relax: bool, seconds: float, notes: list[str]
-    ) -> Result:
+    def _read(self, compiled: _Compiled, status: Status, relax: bool, seconds: float, notes: list[str]) -> Result:
         stats = compiled.problem.solver_stats
         proof = Proof()
         if stats is not None and not relax and status in (Status.OPTIMAL, Status.LIMIT):
@@ -206,9 +201,7 @@ class CvxpySession:
             bound = self._bound(proof, objective, relax, status)
         if relax and status is Status.OPTIMAL and C.DUALS in self._speech.capabilities:
             duals = self._duals(compiled)
-        return Result(
-            status, x, objective, bound, duals, None, proof.nodes, seconds, trusted, "; ".join(notes)
-        )
+        return Result(status, x, objective, bound, duals, None, proof.nodes, seconds, trusted, "; ".join(notes))
 
     def _point(self, compiled: _Compiled, proof: Proof, relax: bool) -> FloatArray | None:
         """The point, if there is one: it must satisfy the rows, whatever the status says."""

@@ -68,5 +68,7 @@ def interval(network: Network, domain: Domain, known: Bounds | None = None) -> B
     boxes = {INPUT: domain.enclosure}
     for node in network.nodes:
         box = node.layer.interval(boxes[node.source])
-        boxes[node.name] = box if known is None or node.name not in known.boxes else box.intersect(known.boxes[node.name])
+        boxes[node.name] = (
+            box if known is None or node.name not in known.boxes else box.intersect(known.boxes[node.name])
+        )
     return Bounds(network, domain, boxes)

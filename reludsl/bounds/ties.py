@@ -13,9 +13,9 @@ from fractions import Fraction
 import numpy as np
 
 from reludsl.backend import FloatArray, IntArray
+from reludsl.bounds.propagate import Bounds
 from reludsl.domain import Box
 from reludsl.exact import ExactArray, exactly, rounded_up
-from reludsl.bounds.propagate import Bounds
 from reludsl.layers import Activation, AffineLayer
 from reludsl.network import Network, Stage
 
@@ -94,4 +94,3 @@ def exact_upper(network: Network, box: Box, target: str, row: FloatArray, boxes:
 
 def _dot(a: ExactArray, b: ExactArray) -> Fraction:
     return sum((x * y for x, y in zip(a, b) if x and y), Fraction(0))
-

@@ -36,8 +36,7 @@ def _suffix(path: str | os.PathLike[str]) -> str:
         if name.endswith(suffix):
             return suffix
     raise FileProblem(
-        f"{path}: the name ends in none of {', '.join(SUFFIXES)}, so its format is unknown; rename or "
-        "convert it"
+        f"{path}: the name ends in none of {', '.join(SUFFIXES)}, so its format is unknown; rename or convert it"
     )
 
 

@@ -161,9 +161,7 @@ class Building:
     def network(self, output: str, input_box: Box | None = None) -> Network:
         """The network whose output is the given value."""
         if output == INPUT:
-            raise InvalidInput(
-                "the output is the input itself; a network needs at least one layer in between"
-            )
+            raise InvalidInput("the output is the input itself; a network needs at least one layer in between")
         return Network(tuple(self._nodes.values()), self.input_shape, output, input_box)
 
 

@@ -64,9 +64,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     if not place.parent.is_dir():
         raise FileProblem(f"{path}: cannot be written, {place.parent} is no folder; create the folder first")
     if place.exists() and not stat.S_ISREG(place.stat().st_mode):
-        raise FileProblem(
-            f"{path}: cannot be written, there is a folder or device of that name; give a file name"
-        )
+        raise FileProblem(f"{path}: cannot be written, there is a folder or device of that name; give a file name")
     if place.suffix == ".gz":
         # a fixed time stamp: the same network gives the same bytes
         data = gzip.compress(data, mtime=0)

@@ -194,9 +194,7 @@ def _described(arrays: _Arrays) -> Network:
         header = json.loads(str(arrays["header"]))
         known = header["format"] == FORMAT
     except (ValueError, KeyError, TypeError) as error:
-        raise FileProblem(
-            f"the header describes no network ({_short(error)}); write it with write_npz"
-        ) from None
+        raise FileProblem(f"the header describes no network ({_short(error)}); write it with write_npz") from None
     if not known or header.get("version") != VERSION:
         raise FileProblem(
             f"the header states format {header['format']!r}, version {header.get('version')!r}; this version "
@@ -212,8 +210,7 @@ def _described(arrays: _Arrays) -> Network:
     # a header by another hand: missing keys, text for numbers, indices outside the matrix, ...
     except Exception as error:
         raise FileProblem(
-            f"the header does not fit the arrays ({type(error).__name__}: {_short(error)}); write it with "
-            "write_npz"
+            f"the header does not fit the arrays ({type(error).__name__}: {_short(error)}); write it with write_npz"
         ) from None
 
 
@@ -221,8 +218,7 @@ def _node(fields: _Header, arrays: _Arrays) -> Node:
     kind = fields["layer"]
     if kind not in LAYERS:
         raise UnsupportedOperator(
-            f"layer {fields['name']!r} is of kind {kind!r}; this version of reludsl reads "
-            f"{', '.join(sorted(LAYERS))}"
+            f"layer {fields['name']!r} is of kind {kind!r}; this version of reludsl reads {', '.join(sorted(LAYERS))}"
         )
     own = {key: arrays[name] for key, name in fields["arrays"].items()}
     try:

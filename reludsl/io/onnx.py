@@ -152,8 +152,7 @@ def _load_external(model: Any, path: str | os.PathLike[str]) -> bool:
         external_data_helper.load_external_data_for_model(model, str(Path(path).parent))
     except Exception as error:
         raise FileProblem(
-            f"keeps weights in other files, which cannot be read ({_first_line(error)}); "
-            "copy them beside the model"
+            f"keeps weights in other files, which cannot be read ({_first_line(error)}); copy them beside the model"
         ) from None
     return True
 
@@ -199,16 +198,14 @@ class _Reading:
     def _opset(model: Any) -> int:
         if not model.HasField("graph"):
             raise FileProblem(
-                "holds no graph: it is no ONNX file, or was cut off before its graph; copy it again, or "
-                "export it again"
+                "holds no graph: it is no ONNX file, or was cut off before its graph; copy it again, or export it again"
             )
         if not model.ir_version:
             raise FileProblem("states no IR version: it is no ONNX file, or damaged; export it again")
         versions = [int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")]
         if not versions:
             raise FileProblem(
-                "states no operator set, so its operators mean nothing; it was cut off or made by hand: "
-                "export it again"
+                "states no operator set, so its operators mean nothing; it was cut off or made by hand: export it again"
             )
         return versions[0]
 
@@ -229,9 +226,7 @@ class _Reading:
             kind = next((k for k, number in known if number == tensor.elem_type), str(tensor.elem_type))
             raise InvalidInput(f"the input {name!r} has element type {kind}; export it with a float input")
         if not tensor.HasField("shape") or not tensor.shape.dim:
-            raise InvalidInput(
-                f"the input {name!r} states no axes, so its size is unknown; export it with a shape"
-            )
+            raise InvalidInput(f"the input {name!r} states no axes, so its size is unknown; export it with a shape")
         # exporters write a free axis as a name, as nothing at all, or as 0 or -1
         return name, tuple(d.dim_value if d.dim_value > 0 else 1 for d in tensor.shape.dim)
 
@@ -249,9 +244,7 @@ class _Reading:
                     "the file is damaged or unusual: export it again"
                 ) from None
         if self.is_constant(self.output_name):
-            raise InvalidInput(
-                f"the output {self.output_name!r} does not depend on the input; there is no network"
-            )
+            raise InvalidInput(f"the output {self.output_name!r} does not depend on the input; there is no network")
         return self.build.network(self.value(self.output_name), self.input_box)
 
     def _apply(self, node: Any, label: str) -> None:
@@ -261,9 +254,7 @@ class _Reading:
         if node.op_type == "Shape" and not self.is_constant(node.input[0]):
             shape = self.shape(node.input[0])
             marks = _attributes(node)
-            self._constants[node.output[0]] = np.array(
-                shape[slice(marks.get("start", 0), marks.get("end"))], np.int64
-            )
+            self._constants[node.output[0]] = np.array(shape[slice(marks.get("start", 0), marks.get("end"))], np.int64)
             return
         given = [name for name in node.input if name]
         if given and all(self.is_constant(name) for name in given) and node.op_type in FOLDED:
@@ -277,9 +268,7 @@ class _Reading:
                 f"{', '.join(sorted(OPERATORS))}: export the network with these"
             )
         if not given or not node.output:
-            raise InvalidInput(
-                f"node {label!r} ({node.op_type}) has no input or no output; the file is damaged"
-            )
+            raise InvalidInput(f"node {label!r} ({node.op_type}) has no input or no output; the file is damaged")
         self._values[node.output[0]] = read(self, node, label)
 
     def _fold(self, node: Any, label: str) -> None:
@@ -292,9 +281,7 @@ class _Reading:
         outputs = [helper.make_tensor_value_info(node.output[0], 0, None)]
         graph = helper.make_graph([node], label, typed, outputs)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
-        self._constants[node.output[0]] = ReferenceEvaluator(model).run(
-            None, {n: self.constant(n) for n in names}
-        )[0]
+        self._constants[node.output[0]] = ReferenceEvaluator(model).run(None, {n: self.constant(n) for n in names})[0]
 
     def is_constant(self, name: str) -> bool:
         return name in self._constants or name in self._initialisers
@@ -307,8 +294,7 @@ class _Reading:
                 self._constants[name] = np.asarray(numpy_helper.to_array(self._initialisers[name]))
             except Exception as error:
                 raise InvalidInput(
-                    f"the constant {name!r} cannot be read ({_first_line(error)}); the file is damaged: "
-                    "export it again"
+                    f"the constant {name!r} cannot be read ({_first_line(error)}); the file is damaged: export it again"
                 ) from None
         return self._constants[name]
 
@@ -316,9 +302,7 @@ class _Reading:
         """A constant as float64."""
         array = self.constant(name)
         if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
-            raise InvalidInput(
-                f"node {label!r} computes with {name!r} of type {array.dtype}; give real numbers"
-            )
+            raise InvalidInput(f"node {label!r} computes with {name!r} of type {array.dtype}; give real numbers")
         return array.astype(np.float64)
 
     def value(self, name: str) -> str:
@@ -342,9 +326,7 @@ def _sorted_cone(graph: Any, output: str) -> list[Any]:
     for index, node in enumerate(graph.node):
         for name in node.output:
             if name and made_by.setdefault(name, index) != index:
-                raise InvalidInput(
-                    f"two nodes compute the tensor {name!r}; the file is damaged: export it again"
-                )
+                raise InvalidInput(f"two nodes compute the tensor {name!r}; the file is damaged: export it again")
     needs: dict[int, set[int]] = {}
     pending = [made_by[output]] if output in made_by else []
     while pending:
@@ -377,9 +359,7 @@ def _constant(node: Any, label: str) -> npt.NDArray[Any]:
                        ("value_ints", np.int64)):  # fmt: skip
         if name in marks:
             return np.asarray(marks[name], dtype=kind)
-    raise InvalidInput(
-        f"the constant {label!r} holds {', '.join(marks) or 'nothing'}; give a dense tensor or numbers"
-    )
+    raise InvalidInput(f"the constant {label!r} holds {', '.join(marks) or 'nothing'}; give a dense tensor or numbers")
 
 
 def _stated_box(model: Any) -> Box | None:
@@ -489,8 +469,7 @@ def _gemm(reading: _Reading, node: Any, label: str) -> str:
     constant = [reading.is_constant(first), reading.is_constant(second)]
     if not any(constant) or (third and not reading.is_constant(third)):
         raise UnsupportedOperator(
-            f"node {label!r} is a Gemm of several computed tensors; supported is a Gemm with constant "
-            "weights and bias"
+            f"node {label!r} is a Gemm of several computed tensors; supported is a Gemm with constant weights and bias"
         )
     marks = _attributes(node)
     side = Side.RIGHT if constant[1] else Side.LEFT
@@ -535,9 +514,7 @@ def _times(reading: _Reading, name: str, factor: float, label: str) -> FloatArra
 def _reshape(reading: _Reading, node: Any, label: str) -> str:
     marks = _attributes(node)
     if len(node.input) > 1 and not reading.is_constant(node.input[1]):
-        raise UnsupportedOperator(
-            f"node {label!r} is a Reshape to a computed shape; supported is a constant shape"
-        )
+        raise UnsupportedOperator(f"node {label!r} is a Reshape to a computed shape; supported is a constant shape")
     target = reading.constant(node.input[1]).ravel().tolist() if len(node.input) > 1 else list(marks["shape"])
     shape = reading.shape(node.input[0])
     if not marks.get("allowzero", 0):
@@ -547,8 +524,7 @@ def _reshape(reading: _Reading, node: Any, label: str) -> str:
         target = [math.prod(shape) // known if size == -1 and known else size for size in target]
     if math.prod(target) != math.prod(shape) or any(size < 1 for size in target):
         raise InvalidInput(
-            f"node {label!r} reshapes a tensor of shape {shape} to {tuple(target)}; the numbers of elements "
-            "differ"
+            f"node {label!r} reshapes a tensor of shape {shape} to {tuple(target)}; the numbers of elements differ"
         )
     return reading.build.reshape(label, reading.value(node.input[0]), target)
 
@@ -557,9 +533,7 @@ def _flatten(reading: _Reading, node: Any, label: str) -> str:
     shape = reading.shape(node.input[0])
     axis = int(_attributes(node).get("axis", 1))
     if not -len(shape) <= axis <= len(shape):
-        raise InvalidInput(
-            f"node {label!r} flattens a tensor of shape {shape} at axis {axis}, which it does not have"
-        )
+        raise InvalidInput(f"node {label!r} flattens a tensor of shape {shape} at axis {axis}, which it does not have")
     axis = axis + len(shape) if axis < 0 else axis
     target = (math.prod(shape[:axis]), math.prod(shape[axis:]))
     return reading.build.reshape(label, reading.value(node.input[0]), target)
@@ -623,9 +597,7 @@ def _compared(report: ImportReport, source: bytes | str, net: Network) -> Import
         points = np.random.default_rng(0).random((CHECK_POINTS, net.input_size))
         points = (box.lower.ravel() + points * (box.upper - box.lower).ravel()).astype(kind)
         # one by one: a batch axis of size 1 is as common as a free one
-        runs = [
-            session.run([report.output_name], {given.name: x.reshape(net.input_shape)})[0] for x in points
-        ]
+        runs = [session.run([report.output_name], {given.name: x.reshape(net.input_shape)})[0] for x in points]
     except Exception as error:
         return replace(report, reason=f"onnxruntime does not run the file ({_first_line(error)})")
     theirs = np.stack([np.asarray(run, dtype=np.float64).ravel() for run in runs])
@@ -728,9 +700,7 @@ def to_model(
         write_layer(node.layer, writing, _Place(node.name, node.source))
     kind = helper.np_dtype_to_tensor_dtype(chosen)
     edges = [
-        helper.make_tensor_value_info(
-            writing.tensors[name], kind, ["N", *shapes[name][1:]] if free else shapes[name]
-        )
+        helper.make_tensor_value_info(writing.tensors[name], kind, ["N", *shapes[name][1:]] if free else shapes[name])
         for name in (INPUT, net.output)
     ]
     graph = helper.make_graph(writing.nodes, "reludsl", edges[:1], edges[1:], writing.initialisers)
@@ -822,9 +792,7 @@ def _(layer: Affine, writing: _Writing, place: _Place) -> None:
     product = writing.step("MatMul", place, "product", source, weight)
     # a name that reading restores: the matrix product names the layer
     writing.nodes[-1].name = place.name
-    writing.node(
-        "Add", _Place(place.name, place.source), product, writing.constant(f"{place.name}.bias", layer.offset)
-    )
+    writing.node("Add", _Place(place.name, place.source), product, writing.constant(f"{place.name}.bias", layer.offset))
     writing.nodes[-1].name = f"{place.name}.sum"
 
 

@@ -37,9 +37,7 @@ def number_format(dtype: npt.DTypeLike) -> np.dtype[Any]:
     except TypeError:
         chosen = np.dtype(object)
     if chosen not in FORMATS:
-        raise InvalidInput(
-            f"{dtype!r} is no number format for weights; give {' or '.join(f.name for f in FORMATS)}"
-        )
+        raise InvalidInput(f"{dtype!r} is no number format for weights; give {' or '.join(f.name for f in FORMATS)}")
     return chosen
 
 

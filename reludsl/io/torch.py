@@ -58,9 +58,7 @@ def from_torch(module: Any, input_shape: Sequence[int] | None = None, *, check: 
     """
     torch = _torch()
     if not isinstance(module, torch.nn.Module):
-        raise InvalidInput(
-            f"{type(module).__name__} is no torch.nn.Module; give a module, e.g. nn.Sequential(...)"
-        )
+        raise InvalidInput(f"{type(module).__name__} is no torch.nn.Module; give a module, e.g. nn.Sequential(...)")
     import copy
 
     still = copy.deepcopy(module).eval().cpu()
@@ -212,8 +210,7 @@ class _Tracing:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return np.asarray(float(value))
         raise UnsupportedOperator(
-            f"node {label!r} computes with a {type(value).__name__}; supported are numbers, buffers and "
-            "parameters"
+            f"node {label!r} computes with a {type(value).__name__}; supported are numbers, buffers and parameters"
         )
 
     def shape(self, tensor: _Tensor) -> Shape:
@@ -389,9 +386,7 @@ def _multiply(t: _Tracing, label: str, input: Any, other: Any) -> _Tensor:
 
 def _divide(t: _Tracing, label: str, input: Any, other: Any) -> _Tensor:
     if isinstance(other, _Tensor):
-        raise UnsupportedOperator(
-            f"node {label!r} divides by a computed tensor, which is not piecewise linear"
-        )
+        raise UnsupportedOperator(f"node {label!r} divides by a computed tensor, which is not piecewise linear")
     return _Tensor(t.build.scale(label, input.name, t.constant(other, label), divide=True))
 
 

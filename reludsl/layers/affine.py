@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -47,8 +48,9 @@ class Affine(AffineLayer):
     offset: FloatArray
 
     def __post_init__(self) -> None:
+        weight: Any
         if sparse.issparse(self.weight):
-            weight: FloatArray | sparse.csr_array = sparse.csr_array(self.weight, dtype=np.float64, copy=True)
+            weight = sparse.csr_array(self.weight, dtype=np.float64, copy=True)
             weight.sum_duplicates()
             _finite(weight.data, "the weight matrix")
         else:
@@ -223,8 +225,7 @@ def _same_size(shape: Shape, constant: FloatArray, verb: str) -> Shape:
     size = int(np.prod(shape))
     if constant.size not in (1, size):
         raise InvalidInput(
-            f"a constant of {constant.size} elements is {verb} to a tensor of shape {shape}; "
-            f"give 1 or {size} elements"
+            f"a constant of {constant.size} elements is {verb} to a tensor of shape {shape}; give 1 or {size} elements"
         )
     return shape
 

@@ -137,16 +137,16 @@ class PiecewiseLinear:
         if self.convex or self.concave:
             # a maximum (minimum) of lines: a few passes over memory instead of a gather per element
             choose = np.maximum if self.convex else np.minimum
-            return reduce(choose, (self._line(k, x) for k in range(self.pieces)))
+            return np.asarray(reduce(choose, (self._line(k, x) for k in range(self.pieces))))
         k = self.piece(x)
-        return np.array(self.slopes)[k] * x + np.array(self.intercepts)[k]
+        return np.asarray(np.array(self.slopes)[k] * x + np.array(self.intercepts)[k])
 
     def _line(self, k: int, x: FloatArray) -> FloatArray:
         """s_k x + c_k, without the arithmetic that changes nothing; a constant line stays a scalar."""
         if self.slopes[k] == 0 and self.pieces > 1:
             return np.asarray(self.intercepts[k])
         scaled = x if self.slopes[k] == 1 else x * self.slopes[k]
-        return scaled + self.intercepts[k] if self.intercepts[k] else scaled
+        return np.asarray(scaled + self.intercepts[k] if self.intercepts[k] else scaled)
 
     def exact(self, x: ExactArray) -> ExactArray:
         flat = [
@@ -231,11 +231,13 @@ class PiecewiseLinear:
         for i in range(len(points)):
             for j in range(i + 1, len(points)):
                 width = points[j] - points[i]
-                spans = (points[i] <= middle) & (middle <= points[j]) & (width > 0)
+                spans = (points[i] < middle) & (middle <= points[j])
                 steep = np.divide(values[j] - values[i], width, out=np.zeros_like(width), where=spans)
-                height = values[i] + steep * (middle - points[i])
+                height = np.where(points[j] == middle, values[j], values[i] + steep * (middle - points[i]))
                 for side in (1, -1):
-                    better = spans & (side * height > side * best[side])
+                    # of the chords that end in a kink at the midpoint, the flattest towards the side supports f
+                    flatter = (height == best[side]) & (side * steep < side * slope[side])
+                    better = spans & ((side * height > side * best[side]) | flatter)
                     best[side] = np.where(better, height, best[side])
                     slope[side] = np.where(better, steep, slope[side])
         upper_slope, lower_slope = self._snap(slope[1], box), self._snap(slope[-1], box)

@@ -117,7 +117,14 @@ def extract(program: Program, kept: Iterable[tuple[NameKind, str]]) -> Part:
     )
     groups = tuple(
         Disjunctions(
-            g.name, over(g.matrix), g.lower, g.upper, g.reach_lower, g.reach_upper, g.branches, g.starts,
+            g.name,
+            over(g.matrix),
+            g.lower,
+            g.upper,
+            g.reach_lower,
+            g.reach_upper,
+            g.branches,
+            g.starts,
             renamed(g.defines),
         )
         for g in program.disjunctions

@@ -97,8 +97,10 @@ def _with_slacks(group: Disjunctions, start: int, program: Program) -> tuple[Col
     lower[several] = upper[several] = 0.0
     low, high = least.copy(), most.copy()
     low[several], high[several] = slack.lower, slack.upper
-    return slack, rows, replace(
-        group, matrix=matrix, lower=lower, upper=upper, reach_lower=low, reach_upper=high
+    return (
+        slack,
+        rows,
+        replace(group, matrix=matrix, lower=lower, upper=upper, reach_lower=low, reach_upper=high),
     )
 
 

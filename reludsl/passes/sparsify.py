@@ -70,6 +70,7 @@ def _thin(block: RowBlock, lower: FloatArray, upper: FloatArray, reach: FloatArr
     new_upper = np.where(touched, np.nextafter(block.upper - least + slack, np.inf), block.upper)
     kept = np.bincount(owner[~drop], minlength=block.size)
     thin = sparse.csr_array(
-        (matrix.data[~drop], matrix.indices[~drop], np.concatenate([[0], np.cumsum(kept)])), shape=matrix.shape
+        (matrix.data[~drop], matrix.indices[~drop], np.concatenate([[0], np.cumsum(kept)])),
+        shape=matrix.shape,
     )
     return RowBlock(block.name, thin, new_lower, new_upper, block.defines)

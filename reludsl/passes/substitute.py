@@ -58,8 +58,10 @@ def substitute(program: Program) -> Program:
         new.eliminate_zeros()
         rows.append(
             RowBlock(
-                block.name, new,
-                numeric.down(block.lower[keep] - shift, lost), numeric.up(block.upper[keep] - shift, lost),
+                block.name,
+                new,
+                numeric.down(block.lower[keep] - shift, lost),
+                numeric.up(block.upper[keep] - shift, lost),
                 np.where(defines >= 0, new_index[defines], -1),
             )
         )
@@ -71,8 +73,11 @@ def substitute(program: Program) -> Program:
         numeric.up(original.error, _lost(original.matrix, gone, values, offsets, error, reach, original.offset)),
     )
     return Program(
-        tuple(_columns(program, ~gone)), tuple(rows), groups,
-        _objective(program.objective, values, offsets), trace,
+        tuple(_columns(program, ~gone)),
+        tuple(rows),
+        groups,
+        _objective(program.objective, values, offsets),
+        trace,
     )
 
 
@@ -107,13 +112,16 @@ def _copied(matrix: sparse.csr_array, values: sparse.csr_array, offsets: FloatAr
 
 
 def _substituted(program: Program) -> BoolArray:
-    """Columns defined by an equation, outside every disjunction, continuous."""
+    """Columns defined by an equation, outside every disjunction, continuous; never all, or no program is left."""
     gone = np.zeros(program.size, dtype=np.bool_)
     for block in program.rows:
         gone[block.defines[(block.defines >= 0) & (block.lower == block.upper)]] = True
     for group in program.disjunctions:
         gone[group.matrix.indices] = False
-    return gone & ~program.integer
+    gone &= ~program.integer
+    if gone.all():
+        gone[:1] = False
+    return gone
 
 
 def _definitions(
@@ -130,7 +138,8 @@ def _definitions(
     offsets, error = np.zeros(n), np.zeros(n)
     reach = np.maximum(np.abs(program.lower), np.abs(program.upper))[stay]
     ordered = sorted(
-        (b for b in program.rows if (b.defines >= 0).any()), key=lambda b: int(b.defines[b.defines >= 0].min())
+        (b for b in program.rows if (b.defines >= 0).any()),
+        key=lambda b: int(b.defines[b.defines >= 0].min()),
     )
     for block in ordered:
         chosen = np.flatnonzero((block.defines >= 0) & gone[block.defines])
@@ -173,8 +182,15 @@ def _renumbered(group: Disjunctions, new_index: IntArray, width: int) -> Disjunc
     )
     defines = np.where(group.defines >= 0, new_index[group.defines], -1)
     return Disjunctions(
-        group.name, matrix, group.lower, group.upper, group.reach_lower, group.reach_upper,
-        group.branches, group.starts, defines,
+        group.name,
+        matrix,
+        group.lower,
+        group.upper,
+        group.reach_lower,
+        group.reach_upper,
+        group.branches,
+        group.starts,
+        defines,
     )
 
 

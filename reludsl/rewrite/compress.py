@@ -119,13 +119,20 @@ def rewrite_network(
         if double.neurons < best.neurons and (double.error <= tolerance).all():
             best = double
     return Compression(
-        network, best.chain.build(), best.map, best.log, best.error, tolerance, best.dtype,
-        "; ".join(best.dropped), time.perf_counter() - start,
+        network,
+        best.chain.build(),
+        best.map,
+        best.log,
+        best.error,
+        tolerance,
+        best.dtype,
+        "; ".join(best.dropped),
+        time.perf_counter() - start,
     )
 
 
 def _tolerance(network: Network, domain: Domain, bounds: Bounds) -> FloatArray:
-    """max(1e-6, 1e-6 x range), with the range seen on samples, less its rounding error: never more than the true one."""
+    """max(1e-6, 1e-6 x range), with the range seen on samples, less its rounding error."""
     rng = np.random.default_rng(0)
     corners = domain.maximiser(rng.choice([-1.0, 1.0], (128, domain.size)))
     seen = network(np.concatenate([domain.sample(rng, 128), corners]))

@@ -100,9 +100,9 @@ def output_difference(old: Chain, new: Chain, map: NeuronMap, known: Knowledge) 
 
 
 def _comparable(old: Chain, new: Chain, map: NeuronMap) -> bool:
-    same_ends = [n.layer for n in old.prefix] == [n.layer for n in new.prefix] and [
-        n.layer for n in old.suffix
-    ] == [n.layer for n in new.suffix]
+    same_ends = [n.layer for n in old.prefix] == [n.layer for n in new.prefix] and [n.layer for n in old.suffix] == [
+        n.layer for n in new.suffix
+    ]
     increasing = [k.stage for k in map.stages] == sorted({k.stage for k in map.stages})
     fits = len(map.stages) == new.depth and all(
         kept.neurons.size == dense.width and old.layers[kept.stage].activation == dense.activation

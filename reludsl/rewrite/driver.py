@@ -78,9 +78,7 @@ class Driver:
     def run(self) -> State:
         """The network when nothing applies any more."""
         widths = [d.width for d in self.original.layers[:-1]]
-        state = State(
-            self.original, NeuronMap.identity(widths), (), np.zeros(self.tolerance.size), (), self.dtype
-        )
+        state = State(self.original, NeuronMap.identity(widths), (), np.zeros(self.tolerance.size), (), self.dtype)
         state = replace(state, error=self._error(state.chain, state.map))
         while True:
             after = self._exact(self._exact(replace(state, dropped=()), Collapse()), Remove())
@@ -97,9 +95,7 @@ class Driver:
         result = rewrite.apply(state.chain, known, site, self.dtype)
         map = state.map.then(result.map)
         step = Step(rewrite.name, state.chain.layers[site.stage].name, int(site.neurons.size))
-        return replace(
-            state, chain=result.chain, map=map, log=(*state.log, step), error=self._error(result.chain, map)
-        )
+        return replace(state, chain=result.chain, map=map, log=(*state.log, step), error=self._error(result.chain, map))
 
     def _exact(self, state: State, rewrite: Rewrite) -> State:
         """Apply a rewrite wherever its side condition holds; a wrong fact behind it shows in the error."""

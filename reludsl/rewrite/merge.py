@@ -17,7 +17,7 @@ import numpy as np
 from scipy import linalg
 
 from reludsl.backend import FloatArray, IntArray
-from reludsl.rewrite.base import Knowledge, Kept, NeuronMap, Preserves, Rewritten, Site, pieces, rounded
+from reludsl.rewrite.base import Kept, Knowledge, NeuronMap, Preserves, Rewritten, Site, pieces, rounded
 from reludsl.rewrite.chain import Chain
 
 
@@ -79,7 +79,7 @@ def constant_sizes(chain: Chain, known: Knowledge, stage: int) -> FloatArray:
 
 
 def _scaled(rows: FloatArray, before: FloatArray) -> FloatArray:
-    return rows * (0.5 * (before[1] - before[0]))
+    return np.asarray(rows * (0.5 * (before[1] - before[0])))
 
 
 def combination(rows: FloatArray, before: FloatArray, site: Site) -> FloatArray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reludsl.backend import BoolArray, FloatArray
-from reludsl.rewrite.base import Knowledge, Kept, NeuronMap, Preserves, Rewritten, Site, pieces, rounded
+from reludsl.rewrite.base import Kept, Knowledge, NeuronMap, Preserves, Rewritten, Site, pieces, rounded
 from reludsl.rewrite.chain import Chain
 
 

@@ -28,6 +28,7 @@ from reludsl.stability.facts import UNKNOWN, Facts, Ledger, Rung, StageFacts, Un
 from reludsl.stability.solves import Budget, decide_by_solving
 from reludsl.witness import Witnesses, ascend, jump, seeds
 
+
 class Method(enum.Enum):
     """How `stable` decides."""
 
@@ -129,8 +130,15 @@ def _report(ledger: Ledger, domain: Domain, seconds: float) -> Facts:
     open_ = {(s.stage.index, n) for s in stages for n in s.unknown.tolist()}
     unknown = {key: why for key, why in ledger.unknown.items() if key in open_}
     return Facts(
-        network, domain, ledger.bounds, tuple(stages), tuple(ledger.rungs), unknown,
-        ledger.witnesses, ledger.strict, seconds,
+        network,
+        domain,
+        ledger.bounds,
+        tuple(stages),
+        tuple(ledger.rungs),
+        unknown,
+        ledger.witnesses,
+        ledger.strict,
+        seconds,
     )
 
 

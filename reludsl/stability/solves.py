@@ -124,7 +124,13 @@ class _Stage:
         self.ledger.unknown[self.stage.index, neuron] = Unknown(reason, spent)
 
     def _decide(
-        self, model: Model, z: Expr, variable: InputVariable, neuron: int, sign: float, threshold: float,
+        self,
+        model: Model,
+        z: Expr,
+        variable: InputVariable,
+        neuron: int,
+        sign: float,
+        threshold: float,
         seconds: float | None,
     ) -> str:
         """An empty text when the goal is settled, else why not."""
@@ -150,7 +156,11 @@ class _Stage:
         slack = model.slack()
         target = threshold + sign * slack
         outcome = model.optimise(
-            z, sense, time_limit=left(), stop_bound=threshold - sign * 2 * slack, stop_objective=target,
+            z,
+            sense,
+            time_limit=left(),
+            stop_bound=threshold - sign * 2 * slack,
+            stop_objective=target,
             on_inputs=harvest,
         )
         if learn(outcome):
@@ -197,5 +207,3 @@ class _Stage:
             f"the {word} is {outcome.bound:.3g}, closer to the break at {threshold:g} than the solver's "
             f"tolerance {model.slack():.1g} can tell"
         )
-
-

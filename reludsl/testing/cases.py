@@ -299,9 +299,7 @@ def knapsack(items: int) -> Case:
     weights = draw.integers(5, 40, (2, items)).astype(float)
     value = weights.sum(axis=0) + draw.integers(-3, 4, items)
     sides = np.floor(weights.sum(axis=1) * 0.4)
-    return case(
-        weights, [-INF, -INF], sides.tolist(), [0] * items, [1] * items, True, value.tolist(), Sense.MAXIMIZE
-    )
+    return case(weights, [-INF, -INF], sides.tolist(), [0] * items, [1] * items, True, value.tolist(), Sense.MAXIMIZE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,9 +221,7 @@ class EnumerationSession:
         """Whether no row is out of reach."""
         return all(
             (high is None or least <= high) and (low is None or most >= low)
-            for least, most, low, high in zip(
-                reach.least, reach.most, self._row_lower, self._row_upper, strict=True
-            )
+            for least, most, low, high in zip(reach.least, reach.most, self._row_lower, self._row_upper, strict=True)
         )
 
     def _linear(self, deadline: float | None, began: float, note: str) -> Result:

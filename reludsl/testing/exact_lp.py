@@ -185,6 +185,5 @@ class _Tableau:
         if factor == 0:
             return row
         return [
-            factor * s if k == j else value + factor * s
-            for k, (value, s) in enumerate(zip(row, solved, strict=True))
+            factor * s if k == j else value + factor * s for k, (value, s) in enumerate(zip(row, solved, strict=True))
         ]

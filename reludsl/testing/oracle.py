@@ -51,18 +51,12 @@ class _Cell:
     def mapped(self, node: Node) -> _Cell:
         """The cell after a layer that is affine on it."""
         return _Cell(
-            tuple(
-                _Vertex(tuple(node.layer.exact(_object(v.values)).tolist()), v.faces) for v in self.vertices
-            )
+            tuple(_Vertex(tuple(node.layer.exact(_object(v.values)).tolist()), v.faces) for v in self.vertices)
         )
 
     def cut(self, heights: list[Fraction], face: int) -> _Cell:
         """The part where an affine function, given at the vertices, is at most 0."""
-        kept = [
-            _Vertex(v.values, v.faces | {face}) if h == 0 else v
-            for v, h in zip(self.vertices, heights)
-            if h <= 0
-        ]
+        kept = [_Vertex(v.values, v.faces | {face}) if h == 0 else v for v, h in zip(self.vertices, heights) if h <= 0]
         inside = [i for i, h in enumerate(heights) if h < 0]
         outside = [i for i, h in enumerate(heights) if h > 0]
         for i, j in itertools.product(inside, outside):
@@ -82,9 +76,7 @@ def _object(values: Numbers) -> ExactArray:
     return out
 
 
-def extremes(
-    network: Network, domain: Domain, target: str | Stage | None = None
-) -> tuple[ExactArray, ExactArray]:
+def extremes(network: Network, domain: Domain, target: str | Stage | None = None) -> tuple[ExactArray, ExactArray]:
     """Smallest and largest value over the domain of every element of a node, as Fractions.
 
     Args:
@@ -190,9 +182,7 @@ def _cell_of(domain: Domain, faces: Iterator[int]) -> _Cell:
             )
 
 
-def _cube(
-    lower: Sequence[float | Fraction], upper: Sequence[float | Fraction], faces: Iterator[int]
-) -> _Cell:
+def _cube(lower: Sequence[float | Fraction], upper: Sequence[float | Fraction], faces: Iterator[int]) -> _Cell:
     """A box; a side without length has one corner that lies on both its faces."""
     corners: list[_Vertex] = [_Vertex((), frozenset())]
     for low, high in zip([Fraction(v) for v in lower], [Fraction(v) for v in upper]):

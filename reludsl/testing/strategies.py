@@ -63,9 +63,7 @@ def activations(draw: st.DrawFn, max_breaks: int = 3) -> PiecewiseLinear:
     if shape == "any":
         slopes = draw(st.lists(dyadics(), min_size=pieces, max_size=pieces))
     else:
-        slopes = sorted(
-            draw(st.sets(dyadics(), min_size=pieces, max_size=pieces)), reverse=shape == "concave"
-        )
+        slopes = sorted(draw(st.sets(dyadics(), min_size=pieces, max_size=pieces)), reverse=shape == "concave")
     anchor = draw(dyadics()), draw(dyadics())
     return PiecewiseLinear("drawn", tuple(breaks), tuple(slopes), anchor)
 

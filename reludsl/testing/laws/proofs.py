@@ -146,9 +146,7 @@ def law_badly_scaled_rows_are_met(backend: Backend) -> None:
 def law_tiny_coefficients_count_or_are_disowned(backend: Backend) -> None:
     """5e-10 times a column at 1e10 is 5: it counts, or the answer says that it is not to be trusted."""
     for integer in (False, True):
-        problem = case(
-            [[1, -5e-10]], [0], [INF], [0, 1e10], [9, 1e10], [integer, False], [1, 0], Sense.MINIMIZE
-        )
+        problem = case([[1, -5e-10]], [0], [INF], [0, 1e10], [9, 1e10], [integer, False], [1, 0], Sense.MINIMIZE)
         with opened(backend, problem) as session:
             answer = session.solve()
         if answer.trusted and answer.status is not Status.FAILED:

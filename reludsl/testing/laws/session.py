@@ -63,9 +63,7 @@ def law_bounds_change_and_come_back(backend: Backend) -> None:
                 session.set_bounds(np.array([1]), np.array([low]), np.array([high]))
                 lower, upper = problem.matrix.lower.copy(), problem.matrix.upper.copy()
                 lower[1], upper[1] = low, high
-                way = dataclasses.replace(
-                    problem, matrix=dataclasses.replace(problem.matrix, lower=lower, upper=upper)
-                )
+                way = dataclasses.replace(problem, matrix=dataclasses.replace(problem.matrix, lower=lower, upper=upper))
                 same(backend, way, relax, session.solve(relax=relax))
 
 
