@@ -197,6 +197,20 @@ class StopIgnored(Faithful):
         return super().solve(**{**asked, "on_point": on_point})
 
 
+class StopRemembered(Faithful):
+    """Keeps the flag of a stopped solve, as a solver's callback record may."""
+
+    stopped = False
+
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        limited = asked.get("stop_objective") is not None or asked.get("stop_bound") is not None
+        if limited and self.stopped:
+            return Result(Status.STOPPED)
+        self.stopped = self.stopped or limited
+        return result
+
+
 class RowsFromCallbackLost(Faithful):
     def solve(self, **asked: Any) -> Result:
         told: OnPoint | None = asked.get("on_point")
@@ -342,6 +356,7 @@ FAULTS: tuple[tuple[Broken, str], ...] = (
     (Broken(InputChanged), "inputs_are_left_alone"),
     (Broken(ExceptionSwallowed), "exceptions_leave_the_solve"),
     (Broken(StopIgnored), "stop_is_honoured"),
+    (Broken(StopRemembered), "stop_leaves_nothing_behind"),
     (Broken(RowsFromCallbackLost), "rows_without_capability_are_refused"),
     (Broken(WrongDualSign), "duals_certify_the_optimum"),
     (Broken(WrongDualSignWhenMaximising), "duals_certify_the_optimum"),

@@ -219,6 +219,24 @@ def law_stop_objective_is_an_answer(backend: Backend) -> None:
                 )
 
 
+def law_stop_leaves_nothing_behind(backend: Backend) -> None:
+    """A solve that a limit ended does not end the next one on its session, with a limit out of reach or none."""
+    problem = knapsack(11)
+    right = truth(problem).objective
+    if right is None:
+        return
+    sign = 1.0 if problem.sense is Sense.MAXIMIZE else -1.0
+    with opened(backend, problem) as session:
+        for reachable in (True, True, False):
+            if reachable:
+                session.solve(stop_objective=right - sign * 20.0)
+                session.solve(stop_bound=right + sign * 1e6)
+            answers = [session.solve(stop_objective=right + sign * 1e6), session.solve()]
+            for answer in answers:
+                hold(answer.status is Status.OPTIMAL, f"status {answer.status.name} after a stopped solve")
+                same(backend, problem, result=answer)
+
+
 def law_replaced_limits_are_named(backend: Backend) -> None:
     """A stop limit that the solver does not know is replaced by a solve to the end, and the note says so."""
     problem = knapsack(6)
