@@ -92,8 +92,6 @@ class Capability(enum.Flag):
     """`on_point` is called with the solution of the LP relaxation at the nodes of the tree."""
     LAZY_ROWS = enum.auto()
     """`on_point` may answer an incumbent with `Rows` that cut it off."""
-    COUNT = enum.auto()
-    """The solver counts integer solutions natively."""
 
 
 class Status(enum.Enum):

@@ -6,11 +6,25 @@ import numpy as np
 
 from reludsl.backend import Backend, FloatArray
 from reludsl.domain import Domain
+from reludsl.errors import InvalidInput
 from reludsl.expr import Input
 from reludsl.network import Network
 from reludsl.progress import OnProgress, silent
 from reludsl.rewrite import Compression, FoldPolicy, rewrite_network
 from reludsl.stability import Facts, Method, stable
+
+
+def fold_policy(name: FoldPolicy | str) -> FoldPolicy:
+    """The policy of that name.
+
+    Raises:
+        InvalidInput: there is none; the message lists those that exist.
+    """
+    try:
+        return FoldPolicy(name)
+    except ValueError:
+        known = ", ".join(p.value for p in FoldPolicy)
+        raise InvalidInput(f"no fold policy is called {name!r}; there are {known}") from None
 
 
 def compress(
@@ -48,8 +62,10 @@ def compress(
     >>> smaller.network.neurons, smaller.proved, round(smaller.max_output_error, 9)
     (1, True, 0.0)
     """
-    policy = FoldPolicy(fold)
+    policy = fold_policy(fold)
     if facts is not None:
+        if facts.network is not network:
+            raise InvalidInput("the facts are about another network; give those that `stable` returned for this one")
         return rewrite_network(network, where, facts.bounds, fold=policy, dtype=dtype)
     found = stable(
         network,

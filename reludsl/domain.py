@@ -25,7 +25,7 @@ from scipy import optimize, sparse
 
 from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, Rows
-from reludsl.errors import InvalidInput
+from reludsl.errors import InvalidInput, SolverFailed
 
 
 class Norm(enum.Enum):
@@ -156,13 +156,19 @@ class Box:
         return np.maximum(np.abs(self.lower), np.abs(self.upper)).ravel()
 
     def intersect(self, other: Box) -> Box:
-        """The common part. Both sides are proved bounds of one quantity, so it cannot be empty in exact
-        arithmetic; an empty result means that one of them is wrong.
+        """The common part. Both sides are proved bounds of one quantity, so that it cannot be empty.
 
         Raises:
-            InvalidInput: the boxes do not meet.
+            SolverFailed: the boxes do not meet: one of the two proofs is wrong.
         """
-        return Box(np.maximum(self.lower, other.lower), np.minimum(self.upper, other.upper))
+        lower, upper = np.maximum(self.lower, other.lower), np.minimum(self.upper, other.upper)
+        if (lower > upper).any():
+            k = int((lower > upper).ravel().argmax())
+            raise SolverFailed(
+                f"element {k} is proved to be at least {lower.ravel()[k]:.9g} and at most {upper.ravel()[k]:.9g}; one of "
+                "the two proofs is wrong and none can be trusted: try another backend, and report this"
+            )
+        return Box(lower, upper)
 
     def support(self, coefficients: FloatArray) -> FloatArray:
         low, high = self.lower.ravel(), self.upper.ravel()
@@ -228,7 +234,10 @@ class Ball:
         crossed = inner_low > inner_high
         inner_low, inner_high = np.where(crossed, centre, inner_low), np.where(crossed, centre, inner_high)
         if self.clip is not None:
-            a, b = (np.broadcast_to(_vector(side, "the clip").ravel(), centre.shape) for side in self.clip)
+            sides = [_vector(side, "the clip").ravel() for side in self.clip]
+            if any(side.size not in (1, centre.size) for side in sides):
+                raise InvalidInput(f"the clip has {sides[0].size} and {sides[1].size} numbers; give 1 or {centre.size}")
+            a, b = (np.broadcast_to(side, centre.shape) for side in sides)
             outer_low, outer_high = np.maximum(outer_low, a), np.minimum(outer_high, b)
             inner_low, inner_high = np.clip(inner_low, a, b), np.clip(inner_high, a, b)
             if (outer_low > outer_high).any():
@@ -388,6 +397,8 @@ class Polytope:
                 f"the polytope has a matrix of shape {matrix.shape}, {limit.size} limits and a box of {self.box.size} "
                 f"coordinates; give a matrix of shape ({limit.size}, {self.box.size})"
             )
+        if not (np.isfinite(matrix).all() and np.isfinite(limit).all()):
+            raise InvalidInput("the rows of the polytope hold an infinite number; leave such a row out")
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "limit", limit)
         _ = self._interior

@@ -33,7 +33,3 @@ class MissingBackend(ReludslError, LookupError):
 
 class SolverFailed(ReludslError, RuntimeError):
     """A solver broke down, or gave an answer that fails its own rows. Nothing may be concluded from it."""
-
-
-class UnprovedRewrite(ReludslError, RuntimeError):
-    """A rewrite was asked for on facts that do not support it."""

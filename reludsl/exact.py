@@ -35,16 +35,3 @@ def rounded_up(value: Fraction) -> float:
     """The smallest float64 that is not below `value`."""
     nearest = float(value)
     return nearest if Fraction(nearest) >= value else float(np.nextafter(nearest, np.inf))
-
-
-def linear_max(coefficients: FloatArray, constant: float, lower: FloatArray, upper: FloatArray) -> Fraction:
-    """max of c x + d over a box, exactly: sum over c > 0 of c u, over c < 0 of c l, plus d.
-
-    >>> linear_max(np.array([1.0, 1.0]), -2.0, np.zeros(2), np.ones(2))
-    Fraction(0, 1)
-    """
-    total = Fraction(constant)
-    for c, low, high in zip(coefficients.tolist(), lower.tolist(), upper.tolist()):
-        if c:
-            total += Fraction(c) * Fraction(high if c > 0 else low)
-    return total

@@ -305,4 +305,9 @@ def polytope(matrix: npt.ArrayLike, limit: npt.ArrayLike, within: Box, name: str
 
 def as_domain(where: Input | Domain) -> Domain:
     """The domain that an argument stands for: itself, or that of an input."""
-    return where.domain if isinstance(where, Input) else where
+    domain = where.domain if isinstance(where, Input) else where
+    if not isinstance(domain, Domain):
+        raise InvalidInput(
+            f"{type(domain).__name__} is no domain; give Box(lower, upper), or rd.box(0, 1, net.input_shape)"
+        )
+    return domain

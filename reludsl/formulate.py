@@ -48,6 +48,11 @@ class Compiled:
         index: list[IntArray] = [np.zeros(0, dtype=np.int64)]
         value: list[FloatArray] = [np.zeros(0)]
         for variable, matrix in expr.terms.items():
+            if variable not in self.position:
+                raise InvalidInput(
+                    f"the expression mentions {variable.name!r}, which the session was not opened with; open it with "
+                    "every expression that is asked about"
+                )
             start = self.position[variable].start
             index.append(matrix.indices.astype(np.int64) + start)
             value.append(matrix.data)

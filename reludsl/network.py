@@ -231,7 +231,7 @@ class Network:
 
     def values(self, x: FloatArray, until: str | None = None) -> dict[str, FloatArray]:
         """Values of all nodes that `until` (default: the output) depends on, for a batch (m, input_size)."""
-        batch = self._flat(x)
+        batch = self.batch(x)
         held = {INPUT: batch}
         for node in self.cone(until or self.output):
             held[node.name] = node.layer(held[node.source])
@@ -260,7 +260,12 @@ class Network:
                 a = a * layer.slope_at(values[node.source])
         return a
 
-    def _flat(self, x: FloatArray) -> FloatArray:
+    def batch(self, x: FloatArray) -> FloatArray:
+        """A point or a batch, flat: (m, input_size).
+
+        Raises:
+            InvalidInput: the shape fits neither a point nor a batch of them.
+        """
         array = np.asarray(x, dtype=np.float64)
         size = self.input_size
         if array.shape == tuple(self.input_shape):

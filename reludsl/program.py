@@ -289,8 +289,12 @@ class Program:
         for kind, item, owner in self._items():
             entries = owner[np.repeat(np.arange(item.matrix.shape[0]), np.diff(item.matrix.indptr))]
             used = item.matrix.indices != item.defines[entries]
-            users = labels.columns(item.matrix.indices[used])
-            for source, target in dict.fromkeys(zip(users, labels.items(item.name, entries[used]))):
+            columns, owners = item.matrix.indices[used], entries[used]
+            if by_block:
+                # one entry per block is enough for an edge; there may be millions
+                _, first = np.unique(labels.block(columns), return_index=True)
+                columns, owners = columns[first], owners[first]
+            for source, target in zip(labels.columns(columns), labels.items(item.name, owners)):
                 graph.add_edge(("columns", source), (kind, target))
             known = np.flatnonzero(item.defines >= 0)
             defined = labels.columns(item.defines[known])
@@ -335,7 +339,11 @@ class _Labels:
     def columns(self, positions: IntArray) -> Sequence[str]:
         if not self.by_block:
             return [self.singles[k] for k in positions.tolist()]
-        return [self.blocks[k] for k in np.searchsorted(self.ends, positions, side="right").tolist()]
+        return [self.blocks[k] for k in self.block(positions).tolist()]
+
+    def block(self, positions: IntArray) -> IntArray:
+        """Index of the block of each column."""
+        return np.searchsorted(self.ends, positions, side="right")
 
     def items(self, name: str, items: IntArray) -> Sequence[str]:
         return [name if self.by_block else f"{name}[{k}]" for k in items.tolist()]

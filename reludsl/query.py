@@ -20,6 +20,7 @@ from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.expr import Expr, Input, InputVariable, as_domain
 from reludsl.formulate import Compiled, compile_program
 from reludsl.network import Network
+from reludsl.passes import Formulation
 from reludsl.program import activity
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.solve import RELATIVE, Model, Outcome
@@ -105,13 +106,15 @@ class Session:
         *,
         backend: Backend | str | None = None,
         known: Mapping[Network, Bounds] | None = None,
+        formulation: Formulation = Formulation.BIG_M,
         threads: int = 1,
         seed: int = 0,
     ) -> None:
         start = time.perf_counter()
         self.backend = plugins.default() if backend is None else plugins.load(backend)
         self.compiled: Compiled = compile_program(exprs, known)
-        self.model = Model(self.compiled, self.backend, Limits(threads=threads, seed=seed))
+        limits = Limits(threads=threads, seed=seed)
+        self.model = Model(self.compiled, self.backend, limits, formulation)
         self._lower, self._upper = self.compiled.program.lower, self.compiled.program.upper
         self.build_seconds = time.perf_counter() - start
 
@@ -183,6 +186,7 @@ def maximize(
     *,
     backend: Backend | str | None = None,
     time_limit: float | None = None,
+    relax: bool = False,
     threads: int = 1,
     seed: int = 0,
 ) -> Answer:
@@ -191,6 +195,8 @@ def maximize(
     Args:
         expr: of size 1.
         backend: name or object; the first installed by default.
+        time_limit: seconds; the bound proved by then is returned, and a reason.
+        relax: over the LP relaxation: faster, and a looser bound.
 
     Raises:
         InvalidInput: more than one element.
@@ -204,7 +210,7 @@ def maximize(
     1.0
     """
     with Session([expr], backend=backend, threads=threads, seed=seed) as session:
-        return session.maximize(expr, time_limit=time_limit)
+        return session.maximize(expr, time_limit=time_limit, relax=relax)
 
 
 def minimize(
@@ -212,12 +218,13 @@ def minimize(
     *,
     backend: Backend | str | None = None,
     time_limit: float | None = None,
+    relax: bool = False,
     threads: int = 1,
     seed: int = 0,
 ) -> Answer:
     """min of an expression over its domains (see `maximize`)."""
     with Session([expr], backend=backend, threads=threads, seed=seed) as session:
-        return session.minimize(expr, time_limit=time_limit)
+        return session.minimize(expr, time_limit=time_limit, relax=relax)
 
 
 def bounds(

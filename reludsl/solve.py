@@ -1,7 +1,6 @@
 """A compiled question on a backend: one model, many objectives, every answer checked.
 
-The program is taken apart into independent parts, each lowered and loaded once; an objective is set on the
-parts that it touches. What comes back is a bound that may be used in a proof, and inputs that may be replayed:
+Of the program only the cone of an objective is loaded, taken apart into independent parts, each lowered once. What comes back is a bound that may be used in a proof, and inputs that may be replayed:
 
 * the bound of an LP is recomputed from its duals, outward rounded (`reludsl.certificate.dual_bound`);
 * the bound of an integer program is the solver's, widened by its tolerances;
@@ -38,7 +37,7 @@ from reludsl.backend import (
 from reludsl.certificate import dual_bound
 from reludsl.expr import Expr, InputVariable
 from reludsl.formulate import Compiled
-from reludsl.passes import Formulation, lower, parts
+from reludsl.passes import Formulation, dependencies, lower, parts
 from reludsl.program import AffineMap, Program
 
 TOLERANCE = 1e-6
@@ -81,7 +80,6 @@ class _Loaded:
     matrix: Matrix
     session: Session
     columns: IntArray
-    constrained: bool
 
 
 class Model:
@@ -107,17 +105,38 @@ class Model:
         self.compiled = compiled
         self.backend = backend
         self.limits = limits or Limits()
-        self._loaded: list[_Loaded] = []
-        self.binaries = 0
-        for part in parts(compiled.program):
-            lowered = lower(part.program, formulation, budget)
-            matrix = lowered.matrix()
-            if matrix.integer.any():
-                require(backend, Capability.MILP, "use method='lp', or a backend with integer columns")
-            self.binaries += int(matrix.integer.sum())
-            constrained = any((b.defines < 0).any() for b in part.program.rows)
-            session = backend.open(matrix, self.limits)
-            self._loaded.append(_Loaded(lowered, matrix, session, part.columns, constrained))
+        self.formulation, self.budget = formulation, budget
+        self._cones: dict[tuple[int, ...], list[_Loaded]] = {}
+        self._ends = np.cumsum([block.size for block in compiled.program.columns])
+
+    def _cone(self, cost: FloatArray) -> list[_Loaded]:
+        """The parts of the program that an objective depends on, loaded once per set of blocks that it mentions.
+
+        A neuron of layer 2 is asked about in a model that holds nothing of layer 3.
+        """
+        touched = np.flatnonzero(cost)
+        key = tuple(np.unique(np.searchsorted(self._ends, touched, side="right")).tolist())
+        if key not in self._cones:
+            whole = dependencies(self.compiled.program, touched)
+            inner = [p for p in parts(whole.program) if p.columns.size]
+            self._cones[key] = [self._load(p.program, whole.columns[p.columns]) for p in inner]
+        return self._cones[key]
+
+    def _load(self, program: Program, columns: IntArray) -> _Loaded:
+        lowered = lower(program, self.formulation, self.budget)
+        matrix = lowered.matrix()
+        if matrix.integer.any():
+            require(self.backend, Capability.MILP, "use method='lp', or a backend with integer columns")
+        return _Loaded(lowered, matrix, self.backend.open(matrix, self.limits), columns)
+
+    @property
+    def _loaded(self) -> list[_Loaded]:
+        return [part for cone in self._cones.values() for part in cone]
+
+    @property
+    def binaries(self) -> int:
+        """Integer columns of everything loaded so far."""
+        return sum(int(part.matrix.integer.sum()) for part in self._loaded)
 
     def __enter__(self) -> Self:
         return self
@@ -153,7 +172,7 @@ class Model:
         index, value, offset = self.compiled.row(expr)
         cost = np.zeros(self.compiled.program.size)
         np.add.at(cost, index, value)
-        touched = [p for p in self._loaded if p.constrained or cost[p.columns].any()]
+        touched = self._cone(cost)
         whole = np.full(cost.size, np.nan)
         bound, nodes, seconds, trusted = offset, 0, 0.0, True
         outward = numeric.sum_up if sense is Sense.MAXIMIZE else numeric.sum_down

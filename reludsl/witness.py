@@ -10,8 +10,9 @@ a first-layer neuron), jumps to the maximiser of the gradient, and projected Ada
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -57,7 +58,6 @@ class Witnesses:
     def __init__(self, bounds: Bounds) -> None:
         self.network: Network = bounds.network
         self.domain: Domain = bounds.domain
-        self.count = 0
         self._error = forward_errors(bounds)
         d = self.network.input_size
         self.stages = [
@@ -76,7 +76,6 @@ class Witnesses:
         """Run the points of a batch that lie in the domain, and keep what is more extreme than before."""
         points = np.asarray(points, dtype=np.float64).reshape(-1, self.network.input_size)
         points = points[self.domain.contains(points)]
-        self.count += len(points)
         if not self.network.hidden:
             return
         last = self.network.hidden[-1].pre
@@ -167,53 +166,91 @@ class Goals:
         """Some of the goals."""
         return Goals(self.stage, self.neuron[chosen], self.sign[chosen], self.threshold[chosen])
 
-    def repeat(self, times: int) -> Goals:
-        """Every goal `times` times, side by side."""
-        return Goals(
-            self.stage,
-            np.repeat(self.neuron, times),
-            np.repeat(self.sign, times),
-            np.repeat(self.threshold, times),
-        )
+
+class _Pace(Protocol):
+    """How a search moves: where to go next from `points`, and which of its rows go on."""
+
+    def step(self, t: int, points: FloatArray, gradient: FloatArray) -> FloatArray: ...
+
+    def keep(self, rows: BoolArray) -> None: ...
 
 
 def _climb(
-    store: Witnesses,
-    goals: Goals,
-    points: FloatArray,
-    step: Callable[[int, FloatArray, FloatArray], FloatArray],
-    iterations: int,
-) -> Iterator[BoolArray]:
-    """Follow `step(iteration, points, gradient)`, harvesting every point; yields which goals are reached."""
+    store: Witnesses, goals: Goals, points: FloatArray, pace: _Pace, iterations: int, stop: Callable[[], bool]
+) -> BoolArray:
+    """Push every goal from its share of the points (point k belongs to goal k // (points / goals)); every point is
+    harvested, a goal that was reached leaves the batch. True where reached."""
     network, domain = store.network, store.domain
-    rows = np.zeros((len(goals), goals.stage.size))
-    rows[np.arange(len(goals)), goals.neuron] = goals.sign
+    done = np.zeros(len(goals), dtype=np.bool_)
+    goal = np.repeat(np.arange(len(goals)), len(points) // max(len(goals), 1))
     for t in range(iterations):
+        if not goal.size or stop():
+            break
         values = network.values(points, goals.stage.pre)
         inside = domain.contains(points)
         if inside.all():
             store.harvest(points, values)
         else:
             store.harvest(points[inside], {name: value[inside] for name, value in values.items()})
-        gradient = network.gradient(values, goals.stage.pre, rows)
-        reached = goals.sign * (values[goals.stage.pre][np.arange(len(goals)), goals.neuron] - goals.threshold) > 0
-        yield reached
-        points = domain.project(step(t, points, gradient))
-
-
-def jump(store: Witnesses, goals: Goals, points: FloatArray, iterations: int = 20) -> BoolArray:
-    """Jump to the maximiser of the gradient over the domain, later only part of the way. True where reached."""
-
-    def step(t: int, x: FloatArray, gradient: FloatArray) -> FloatArray:
-        pace = 1.0 if t < 6 else 0.3
-        return x + pace * (store.domain.maximiser(gradient) - x)
-
-    done = np.zeros(len(goals), dtype=np.bool_)
-    for reached in _climb(store, goals, points, step, iterations):
-        done |= reached
-        if done.all():
-            break
+        here = values[goals.stage.pre][np.arange(goal.size), goals.neuron[goal]]
+        done[goal[inside & (goals.sign[goal] * (here - goals.threshold[goal]) > 0)]] = True
+        stay = ~done[goal]
+        if not stay.all():
+            goal, points = goal[stay], points[stay]
+            values = {name: value[stay] for name, value in values.items()}
+            pace.keep(stay)
+        rows = np.zeros((goal.size, goals.stage.size))
+        rows[np.arange(goal.size), goals.neuron[goal]] = goals.sign[goal]
+        points = domain.project(pace.step(t, points, network.gradient(values, goals.stage.pre, rows)))
     return done
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Jumps:
+    """To the maximiser of the gradient, after a while only part of the way."""
+
+    domain: Domain
+
+    def step(self, t: int, points: FloatArray, gradient: FloatArray) -> FloatArray:
+        return points + (1.0 if t < 6 else 0.3) * (self.domain.maximiser(gradient) - points)
+
+    def keep(self, rows: BoolArray) -> None:
+        return None
+
+
+@dataclass(slots=True, eq=False)
+class _Adam:
+    """Adam ascent (Kingma and Ba 2015) with a rate that falls to a twentieth."""
+
+    rate: FloatArray
+    iterations: int
+    first: FloatArray
+    second: FloatArray
+
+    def step(self, t: int, points: FloatArray, gradient: FloatArray) -> FloatArray:
+        self.first = 0.9 * self.first + 0.1 * gradient
+        self.second = 0.999 * self.second + 0.001 * gradient**2
+        mean, spread = self.first / (1 - 0.9 ** (t + 1)), self.second / (1 - 0.999 ** (t + 1))
+        fall = 1 - 0.95 * (t + 1) / self.iterations
+        return np.asarray(points + self.rate * fall * mean / (np.sqrt(spread) + 1e-12))
+
+    def keep(self, rows: BoolArray) -> None:
+        self.first, self.second = self.first[rows], self.second[rows]
+
+
+def jump(
+    store: Witnesses, goals: Goals, points: FloatArray, iterations: int = 20, stop: Callable[[], bool] = _never
+) -> BoolArray:
+    """Jump to the maximiser of the gradient over the domain, from one point per goal. True where reached.
+
+    Args:
+        stop: asked between steps; True ends the search.
+    """
+    return _climb(store, goals, points, _Jumps(store.domain), iterations, stop)
 
 
 def ascend(
@@ -223,7 +260,7 @@ def ascend(
     starts: int = 32,
     iterations: int = 200,
     rate: float = 0.05,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] = _never,
 ) -> BoolArray:
     """Projected Adam ascent from `starts` points per goal, all goals in one batch. True where one start reached.
 
@@ -237,18 +274,5 @@ def ascend(
     kinds = np.arange(count) % 3
     vertices = domain.maximiser(np.where(rng.random((count, n)) < np.where(kinds == 1, 0.5, 0.1)[:, None], 1.0, -1.0))
     points = np.where((kinds == 0)[:, None], domain.sample(rng, count), vertices)
-    first, second = np.zeros((count, n)), np.zeros((count, n))
-
-    def step(t: int, x: FloatArray, gradient: FloatArray) -> FloatArray:
-        nonlocal first, second
-        first = 0.9 * first + 0.1 * gradient
-        second = 0.999 * second + 0.001 * gradient**2
-        direction = (first / (1 - 0.9 ** (t + 1))) / (np.sqrt(second / (1 - 0.999 ** (t + 1))) + 1e-12)
-        return np.asarray(x + rate * (1 - 0.95 * (t + 1) / iterations) * width * direction)
-
-    done = np.zeros(len(goals), dtype=np.bool_)
-    for reached in _climb(store, goals.repeat(starts), points, step, iterations):
-        done |= reached.reshape(len(goals), starts).any(axis=1)
-        if done.all() or stop():
-            break
-    return done
+    pace = _Adam(rate * width, iterations, np.zeros((count, n)), np.zeros((count, n)))
+    return _climb(store, goals, points, pace, iterations, stop)

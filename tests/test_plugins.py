@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from solvers import solver
 
 from reludsl import plugins
 from reludsl.backend import Backend, Capability
@@ -103,7 +104,7 @@ def test_load_missing_solver_says_what_to_install(
 
 
 def test_default_skips_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mip")
+    solver("cbc")
     _hide(monkeypatch, "highspy")
     assert plugins.default().name == "cbc"
 
@@ -146,14 +147,14 @@ def test_entry_point_that_cannot_be_imported_is_listed_with_reason(monkeypatch: 
 
 
 def test_load_variant_is_another_backend() -> None:
-    pytest.importorskip("cvxpy")
+    solver("cvxpy")
     backend = plugins.load("cvxpy:SCIPY")
     assert backend.name == "cvxpy:SCIPY"
     assert Capability.BOUND not in backend.capabilities
 
 
 def test_load_variant_that_is_not_installed_names_those_that_are() -> None:
-    pytest.importorskip("cvxpy")
+    solver("cvxpy")
     with pytest.raises(MissingBackend, match=r"NO_SUCH_SOLVER.*cvxpy:SCIPY"):
         plugins.load("cvxpy:NO_SUCH_SOLVER")
 

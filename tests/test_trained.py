@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from data import need
 
 from reludsl.compress import compress
 from reludsl.domain import Box
@@ -29,7 +30,7 @@ def run(*words: str | Path) -> dict[str, Any]:
 
 
 def onnx_outputs(path: Path, images: Any) -> Any:
-    runtime = pytest.importorskip("onnxruntime")
+    runtime = need("onnxruntime")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = 2
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -96,7 +97,6 @@ def test_certify_without_data_decides_every_neuron(name: str, neurons: int, data
     network = read(data_file(f"mnist_nets/{name}.onnx"), check=False)
     facts = stable(network, Box.full(0, 1, (PIXELS,)))
     assert (facts.neurons, facts.undecided) == (neurons, 0)
-    assert [r.name for r in facts.rungs if r.decided] != []
 
 
 @pytest.mark.parametrize(

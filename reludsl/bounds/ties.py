@@ -22,8 +22,8 @@ from reludsl.network import Network, Stage
 NEAR = 1e-11
 """A bound is near a break when it misses it by at most this much, relative to 1 + its neuron's largest value."""
 
-MOST = 64
-"""Near ties per stage that are looked at: exact arithmetic is slow."""
+WORK = 2_000_000
+"""Products of Fractions per stage, a few seconds' worth: near ties beyond it stay open."""
 
 
 def settle_ties(bounds: Bounds) -> Bounds:
@@ -58,7 +58,9 @@ def near_ties(bounds: Bounds, stage: Stage) -> tuple[IntArray, IntArray]:
     for point in bounds.network.activation(stage).breaks:
         low |= (box.lower < point) & (box.lower >= point - reach)
         high |= (box.upper > point) & (box.upper <= point + reach)
-    return np.flatnonzero(low)[:MOST], np.flatnonzero(high)[:MOST]
+    cost = sum(node.layer.parameters for node in bounds.network.cone(stage.pre))
+    most = max(1, WORK // max(cost, 1))
+    return np.flatnonzero(low)[:most], np.flatnonzero(high)[:most]
 
 
 def _limit(bounds: Bounds, stage: Stage, neuron: int, sign: float) -> float:

@@ -81,8 +81,7 @@ class Building:
             result = ()
         if math.prod(result) != math.prod(shape) or len(result) < len(shape):
             raise InvalidInput(
-                f"layer {name!r} combines a tensor of shape {shape} with a constant of shape "
-                f"{constant.shape}; "
+                f"layer {name!r} combines a tensor of shape {shape} with a constant of shape {constant.shape}; "
                 "a layer keeps the number of elements: give one number, or one per element"
             )
         flat = constant.ravel() if constant.size == 1 else np.broadcast_to(constant, result).ravel()
@@ -136,9 +135,8 @@ class Building:
         if not fits:
             where = "right" if side is Side.RIGHT else "left"
             raise InvalidInput(
-                f"layer {name!r} multiplies a tensor of shape {shape} by a matrix of shape {matrix.shape} on "
-                "its "
-                f"{where}; an affine layer takes one vector: flatten the tensor first, or check the weights"
+                f"layer {name!r} multiplies a tensor of shape {shape} by a matrix of shape {matrix.shape} "
+                f"on its {where}; an affine layer takes one vector: flatten the tensor first, or check the weights"
             )
         flat = matrix.astype(np.float64)
         flat = flat.reshape(inner, -1).T if side is Side.RIGHT else flat.reshape(-1, inner)

@@ -1,6 +1,7 @@
 """Bytes in and out of files: a read that says what is wrong, and a write that is whole or absent.
 
 write_atomically(path, data)    a temporary file in the same folder, fsync, rename
+first_line(error)               what a message of ours quotes of another's
 """
 
 from __future__ import annotations
@@ -86,3 +87,9 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             f"{path}: cannot be written ({error.strerror or error}), and nothing was; "
             "check the folder's permissions and free space"
         ) from None
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, to stand inside another message; its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

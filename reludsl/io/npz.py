@@ -35,7 +35,7 @@ from scipy import sparse
 
 from reludsl.domain import Box
 from reludsl.errors import FileProblem, InvalidInput, UnsupportedOperator
-from reludsl.io.files import read_bytes, write_atomically
+from reludsl.io.files import first_line, read_bytes, write_atomically
 from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, Scale, Shift, relu
 from reludsl.network import Network, Node
 
@@ -172,7 +172,7 @@ def read_npz(path: str | os.PathLike[str]) -> Network:
     # a damaged archive breaks zipfile, zlib or numpy, each in its own way
     except Exception as error:
         raise FileProblem(
-            f"{path}: is no whole .npz file of plain arrays ({_short(error)}), so no network can be read; "
+            f"{path}: is no whole .npz file of plain arrays ({first_line(error)}), so no network can be read; "
             "copy it again, or write it with reludsl.io.write_npz"
         ) from None
     try:
@@ -185,21 +185,16 @@ def read_npz(path: str | os.PathLike[str]) -> Network:
         raise InvalidInput(f"{path}: {error}") from None
 
 
-def _short(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
 def _described(arrays: _Arrays) -> Network:
     try:
         header = json.loads(str(arrays["header"]))
         known = header["format"] == FORMAT
     except (ValueError, KeyError, TypeError) as error:
-        raise FileProblem(f"the header describes no network ({_short(error)}); write it with write_npz") from None
+        raise FileProblem(f"the header describes no network ({first_line(error)}); write it with write_npz") from None
     if not known or header.get("version") != VERSION:
         raise FileProblem(
-            f"the header states format {header['format']!r}, version {header.get('version')!r}; this version "
-            "of reludsl "
-            f"reads {FORMAT!r}, version {VERSION}: update reludsl, or write the file again"
+            f"the header states format {header['format']!r}, version {header.get('version')!r}; "
+            f"this version of reludsl reads {FORMAT!r}, version {VERSION}: update reludsl, or write the file again"
         )
     try:
         nodes = tuple(_node(fields, arrays) for fields in header["nodes"])
@@ -210,7 +205,7 @@ def _described(arrays: _Arrays) -> Network:
     # a header by another hand: missing keys, text for numbers, indices outside the matrix, ...
     except Exception as error:
         raise FileProblem(
-            f"the header does not fit the arrays ({type(error).__name__}: {_short(error)}); write it with write_npz"
+            f"the header does not fit the arrays ({type(error).__name__}: {first_line(error)}); write it with write_npz"
         ) from None
 
 

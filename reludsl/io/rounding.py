@@ -83,8 +83,7 @@ def nearest(values: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
     if not np.isfinite(result).all():
         largest = float(np.abs(values).max())
         raise InvalidInput(
-            f"a constant of magnitude {largest:g} is above the largest {dtype.name}, "
-            f"{np.finfo(dtype).max:g}; "
+            f"a constant of magnitude {largest:g} is above the largest {dtype.name}, {np.finfo(dtype).max:g}; "
             "write float64"
         )
     return result

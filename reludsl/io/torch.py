@@ -20,6 +20,7 @@ import numpy.typing as npt
 from reludsl.backend import FloatArray
 from reludsl.errors import InvalidInput, MissingBackend, UnsupportedOperator
 from reludsl.io.build import Building, Side
+from reludsl.io.files import first_line
 from reludsl.io.rounding import number_format, rounded
 from reludsl.layers import Shape, relu
 from reludsl.network import INPUT, Network
@@ -68,7 +69,7 @@ def from_torch(module: Any, input_shape: Sequence[int] | None = None, *, check: 
     # tracing runs the user's own code
     except Exception as error:
         raise UnsupportedOperator(
-            f"torch.fx cannot trace the module ({_short(error)}); its forward may not branch on values: "
+            f"torch.fx cannot trace the module ({first_line(error)}); its forward may not branch on values: "
             "write it without, or export it to ONNX"
         ) from None
     net = _Tracing(torch, still, shape).network(graph)
@@ -82,10 +83,6 @@ def _guessed_shape(torch: Any, module: Any) -> Shape:
         if isinstance(part, torch.nn.Linear):
             return (1, int(part.in_features))
     raise InvalidInput("the module has no Linear that tells its input size; give input_shape, e.g. (1, 784)")
-
-
-def _short(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _compare(torch: Any, module: Any, net: Network) -> None:
@@ -102,10 +99,8 @@ def _compare(torch: Any, module: Any, net: Network) -> None:
     if not gap <= allowed:
         raise InvalidInput(
             f"network and module differ by {gap:.3g} on random points of [0, 1], more than the {allowed:.2g} "
-            "that rounding "
-            "explains (an operation in place?), so answers would be about another function; write the "
-            "forward pass "
-            "without in-place operations, or read it with check=False"
+            "that rounding explains (an operation in place?), so answers would be about another function; "
+            "write the forward pass without in-place operations, or read it with check=False"
         )
 
 
@@ -133,8 +128,8 @@ class _Tracing:
                 self._operation(node)
         if output not in self.computed:
             raise InvalidInput(
-                "the module returns no single computed tensor, and a network has one output; return the "
-                "tensor you ask about"
+                "the module returns no single computed tensor, and a network has one output; "
+                "return the tensor you ask about"
             )
         return self.build.network(self.computed[output])
 
@@ -145,8 +140,8 @@ class _Tracing:
             self.values[node] = node.args[0]
         else:
             raise InvalidInput(
-                f"the module has a second input {node.target!r} and a network has one; give it a default, or "
-                "make it a buffer"
+                f"the module has a second input {node.target!r} and a network has one; "
+                "give it a default, or make it a buffer"
             )
 
     def _operation(self, node: Any) -> None:
@@ -175,7 +170,7 @@ class _Tracing:
             result = handle(self, label, *arguments, **named)
         except TypeError as error:
             raise UnsupportedOperator(
-                f"node {label!r} uses {title} in a form that is not supported ({_short(error)})"
+                f"node {label!r} uses {title} in a form that is not supported ({first_line(error)})"
             ) from None
         if isinstance(result, _Tensor):
             self.computed[node] = result.name
@@ -190,7 +185,7 @@ class _Tracing:
                 if node.op == "call_method":
                     return getattr(arguments[0], node.target)(*arguments[1:], **named)
         except Exception as error:
-            raise UnsupportedOperator(f"node {node.name!r} cannot be computed ({_short(error)})") from None
+            raise UnsupportedOperator(f"node {node.name!r} cannot be computed ({first_line(error)})") from None
         raise UnsupportedOperator(f"node {node.name!r} applies a module to a constant; compute it beforehand")
 
     def _held(self, value: Any) -> Any:
@@ -306,8 +301,7 @@ def _flatten(t: _Tracing, label: str, input: _Tensor, start_dim: int = 0, end_di
     start, end = (k + len(shape) if k < 0 else k for k in (start_dim, end_dim))
     if not 0 <= start <= end < len(shape):
         raise InvalidInput(
-            f"node {label!r} flattens axes {start_dim} to {end_dim} of a tensor of shape {shape}, which has "
-            "none such; "
+            f"node {label!r} flattens axes {start_dim} to {end_dim} of a tensor of shape {shape}, which has none such; "
             "give an input_shape that includes the batch axis, e.g. (1, 28, 28)"
         )
     target = (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
@@ -329,9 +323,8 @@ def _reshape(t: _Tracing, label: str, input: _Tensor, *shape: Any) -> _Tensor:
         target = [size // known if k == -1 else k for k in target]
     if math.prod(target) != size or any(k < 1 for k in target):
         raise InvalidInput(
-            f"node {label!r} reshapes a tensor of shape {t.shape(input)} to {tuple(wanted)}; the numbers of "
-            "elements differ: "
-            "check input_shape"
+            f"node {label!r} reshapes a tensor of shape {t.shape(input)} to {tuple(wanted)}; "
+            "the numbers of elements differ: check input_shape"
         )
     return _Tensor(t.build.reshape(label, input.name, target))
 

@@ -1,5 +1,4 @@
-"""PyTorch modules for the layers that torch.nn has none for. Imports torch: use `reludsl.io.torch` "
-"instead."""
+"""PyTorch modules for the layers that torch.nn has none for. Imports torch: use `reludsl.io.torch` instead."""
 
 from __future__ import annotations
 

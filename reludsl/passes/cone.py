@@ -40,6 +40,11 @@ def cone(program: Program, columns: IntArray | None = None) -> Program:
     >>> [block.name for block in cone(program).columns]
     ['x', 'z']
     """
+    return dependencies(program, columns).program
+
+
+def dependencies(program: Program, columns: IntArray | None = None) -> Part:
+    """What `cone` keeps, and where its columns stand in the whole."""
     if columns is None:
         columns = np.zeros(0, dtype=np.int64) if program.objective is None else program.objective.index
     graph = program.graph()
@@ -52,7 +57,7 @@ def cone(program: Program, columns: IntArray | None = None) -> Program:
             kept |= roots.union(*(nx.ancestors(graph, root) for root in roots))
             # columns that a kept constraint uses stay, whatever defines them
     kept |= {u for node in kept for u in graph.predecessors(node)}
-    return extract(program, kept).program
+    return extract(program, kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,11 +10,11 @@ from reludsl.rewrite.base import Site as Site
 from reludsl.rewrite.chain import Chain as Chain
 from reludsl.rewrite.chain import chain_of as chain_of
 from reludsl.rewrite.collapse import Collapse as Collapse
-from reludsl.rewrite.compress import Compression as Compression
-from reludsl.rewrite.compress import rewrite_network as rewrite_network
 from reludsl.rewrite.difference import output_difference as output_difference
 from reludsl.rewrite.driver import Step as Step
 from reludsl.rewrite.fold import Fold as Fold
 from reludsl.rewrite.fold import FoldPolicy as FoldPolicy
 from reludsl.rewrite.merge import Merge as Merge
 from reludsl.rewrite.remove import Remove as Remove
+from reludsl.rewrite.result import Compression as Compression
+from reludsl.rewrite.result import rewrite_network as rewrite_network

@@ -107,6 +107,25 @@ def chain_of(network: Network) -> Chain | None:
     return chain if chain.build().output_shape == network.output_shape else None
 
 
+def obstacle(network: Network) -> str:
+    """Why a network has no chain view, and what to change."""
+    order = network.cone(network.output)
+    graph = network.graph.subgraph([INPUT, *(n.name for n in order)])
+    for name, degree in graph.out_degree():
+        if degree > 1:
+            return f"{name!r} feeds {degree} layers; only chains of layers are rewritten"
+    dense = [k for k, node in enumerate(order) if isinstance(node.layer, Affine)]
+    if not dense:
+        return "the network holds no dense layer"
+    for node in order[: dense[0]]:
+        if isinstance(node.layer, Activation):
+            return f"the activation {node.name!r} stands before the first dense layer"
+    for node in order[dense[0] : dense[-1]]:
+        if not isinstance(node.layer, (Affine, Activation, Reshape)):
+            return f"{node.name!r} ({node.layer.kind}) stands between dense layers; fold it into the weights"
+    return "dense layers or activations follow one another directly; merge them first"
+
+
 def _fused(nodes: list[Node]) -> list[Node]:
     """Constant additions folded into a dense layer without bias before them: exact, 0 + c = c."""
     out: list[Node] = []

@@ -113,6 +113,8 @@ class Driver:
             if not options:
                 continue
             allowed = self._share(state, stage + 1)
+            # a larger basis leaves less over, so that the smallest that is allowed is found by halving; what is
+            # taken was measured itself, whatever lies between
             best = None
             low, high = 0, len(options)
             while low < high:

@@ -23,17 +23,13 @@ from reludsl.rewrite.chain import Chain
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Dependent stably active neurons go.
-
-    Args:
-        slack: neurons to keep beyond the smallest basis; the driver raises it where the bound asks for more.
-    """
+    """Dependent stably active neurons go. The driver chooses among `candidates` by the bound that each has."""
 
     name: str = "merged"
     preserves: Preserves = Preserves.WITHIN
 
     def sites(self, chain: Chain, known: Knowledge) -> list[Site]:
-        """The numerical rank at the precision of float64 decides here; `candidates` offers every size."""
+        """The boldest candidate of every stage."""
         found = []
         for stage in range(chain.depth):
             options = candidates(chain, known, stage)

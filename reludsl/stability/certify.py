@@ -1,7 +1,10 @@
 """The ladder from cheap to dear: witnesses, bounds, searches, and integer programs for what is left.
 
-`auto`        samples and vertices -> linear bounds -> gradient jumps -> Adam ascent -> two solves per open neuron
-`per-neuron`  linear bounds, then two solves per neuron, each stopped as soon as the sign is known
+`auto`        samples and vertices -> linear bounds -> gradient jumps -> Adam ascent -> solves for what is open
+`per-neuron`  linear bounds, then solves for every open neuron
+
+A solve is an LP and then, if that leaves the sign open, an integer program, per neuron and direction, each stopped
+as soon as the sign is known.
 
 Only a proved bound makes a neuron stable, only two replayed inputs make it unstable. A time limit, an
 exception, a sample or a solver's word on a point never do; such a neuron is unknown, with the reason.
@@ -11,7 +14,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +24,7 @@ from reludsl.backend import Backend, FloatArray, Limits
 from reludsl.bounds import crown, interval, settle_ties
 from reludsl.bounds.ties import near_ties
 from reludsl.domain import Domain
+from reludsl.errors import InvalidInput
 from reludsl.expr import Input, as_domain
 from reludsl.network import Network
 from reludsl.progress import OnProgress, Progress, silent
@@ -44,10 +48,15 @@ class _Run:
     budget: Budget
     progress: OnProgress
 
+    def tell(self, step: str) -> int:
+        """Say where the run stands; the number of decided neurons."""
+        decided = self.ledger.decided()
+        self.progress(Progress(step, decided, self.ledger.bounds.network.neurons))
+        return decided
+
     @contextmanager
     def rung(self, name: str) -> Iterator[None]:
-        before, start = self.ledger.decided(), time.perf_counter()
-        self.progress(Progress(name, before, self.ledger.bounds.network.neurons))
+        before, start = self.tell(name), time.perf_counter()
         yield
         took = time.perf_counter() - start
         self.ledger.rungs.append(Rung(name, self.ledger.decided() - before, took))
@@ -90,7 +99,7 @@ def stable(
     >>> facts.stages[0].stably_active, facts.stages[0].unstable, facts.stages[0].stably_inactive
     (array([0]), array([1]), array([2]))
     """
-    chosen = Method(method)
+    chosen = _method(method)
     start = time.perf_counter()
     domain = as_domain(where)
     network.check_domain(domain)
@@ -101,7 +110,7 @@ def stable(
     pool = seeds(network, domain, run.rng) if chosen is Method.AUTO else domain.project(np.zeros((1, domain.size)))
     with run.rung("witnesses"):
         if data is not None:
-            ledger.witnesses.add(data)
+            ledger.witnesses.add(network.batch(data))
         ledger.witnesses.add(pool)
     with run.rung("bounds"):
         ledger.bounds = crown(network, domain)
@@ -115,6 +124,14 @@ def stable(
         with run.rung("solves"):
             decide_by_solving(ledger, domain, backend, Limits(threads=threads, seed=seed), run.budget, progress)
     return _report(ledger, domain, time.perf_counter() - start)
+
+
+def _method(name: Method | str) -> Method:
+    try:
+        return Method(name)
+    except ValueError:
+        built = ", ".join(m.value for m in Method)
+        raise InvalidInput(f"no method is called {name!r}; there are {built}") from None
 
 
 def _report(ledger: Ledger, domain: Domain, seconds: float) -> Facts:
@@ -142,24 +159,34 @@ def _report(ledger: Ledger, domain: Domain, seconds: float) -> Facts:
     )
 
 
+def _halfway(run: _Run) -> Callable[[], bool]:
+    """True once half of the time that is left now is used up: a search leaves the rest to what can prove."""
+    left, start = run.budget.left(), time.perf_counter()
+    return lambda: left is not None and time.perf_counter() - start >= 0.5 * left
+
+
 def _jump(run: _Run, pool: FloatArray, repeats: int = 6) -> None:
+    stop = _halfway(run)
     for stage in run.ledger.bounds.network.hidden:
         for _ in range(repeats):
             goals = run.ledger.goals(stage)
-            if not len(goals) or run.budget.spent():
+            if not len(goals) or stop():
                 break
-            jump(run.ledger.witnesses, goals, pool[run.rng.integers(0, len(pool), len(goals))])
+            run.tell("vertex jumps")
+            jump(run.ledger.witnesses, goals, pool[run.rng.integers(0, len(pool), len(goals))], stop=stop)
 
 
-def _ascend(run: _Run, batch: int = 64) -> None:
+def _ascend(run: _Run, batch: int = 16) -> None:
+    stop = _halfway(run)
     for stage in run.ledger.bounds.network.hidden:
         goals = run.ledger.goals(stage)
         for start in range(0, len(goals), batch):
-            if run.budget.spent():
+            if stop():
                 return
+            run.tell("ascent")
             chosen = np.zeros(len(goals), dtype=np.bool_)
             chosen[start : start + batch] = True
-            ascend(run.ledger.witnesses, goals.take(chosen), run.rng, stop=run.budget.spent)
+            ascend(run.ledger.witnesses, goals.take(chosen), run.rng, stop=stop)
 
 
 def _settle_ties(run: _Run) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
 from reludsl import plugins
 from reludsl.backend import Backend, Capability, Limits, PointKind, Reply, Sense, Status
 from reludsl.bounds import crown
@@ -54,7 +56,7 @@ def decide_by_solving(
     budget: Budget,
     progress: OnProgress,
 ) -> None:
-    """Two solves per open neuron at most; the ledger takes the bounds, witnesses and reasons."""
+    """Solves for every open neuron and direction; the ledger takes the bounds, witnesses and reasons."""
     network = ledger.bounds.network
     try:
         solver = plugins.default() if backend is None else plugins.load(backend)
@@ -98,20 +100,24 @@ class _Stage:
             for k in range(len(goals)):
                 neuron, sign = int(goals.neuron[k]), float(goals.sign[k])
                 self.progress(Progress(f"solves, {self.stage.name}", self.ledger.decided(), network.neurons))
-                if not self._open(neuron):
-                    continue
-                if self.budget.spent():
-                    self._unknown(neuron, "the time limit was reached before it", 0.0)
-                    continue
                 start = time.perf_counter()
-                share = self.budget.share(len(goals) - k)
-                threshold = float(goals.threshold[k])
                 try:
+                    if not self._open(neuron):
+                        continue
+                    if self.budget.spent():
+                        self._unknown(neuron, "the time limit was reached before it", 0.0)
+                        continue
+                    share = self.budget.share(len(goals) - k)
+                    threshold = float(goals.threshold[k])
                     reason = self._decide(model, pre[neuron], x.variable, neuron, sign, threshold, share)
-                except (SolverFailed, InvalidInput) as error:
-                    # whatever this solver proved in this stage goes with the answer that did not fit
-                    self.ledger.bounds = before
+                except InvalidInput as error:
                     reason = f"{self.backend.name} gave up: {error}"
+                except SolverFailed as error:
+                    # what this solver said in this stage contradicts what was seen: none of it is used
+                    self.ledger.bounds = before
+                    for other in np.unique(goals.neuron).tolist():
+                        self._unknown(other, f"{self.backend.name} cannot be trusted here: {error}", 0.0)
+                    return
                 if reason:
                     self._unknown(neuron, reason, time.perf_counter() - start)
 
@@ -173,13 +179,20 @@ class _Stage:
         return self._why(outcome, sign, threshold, model)
 
     def _tighten(self, neuron: int, sign: float, bound: float) -> None:
-        """Use a proved bound, unless a witness contradicts it: then nothing of this solver may be used."""
+        """Use a proved bound.
+
+        Raises:
+            SolverFailed: a witness lies beyond it, so that nothing of this solver may be used.
+        """
         box = self.ledger.bounds.pre(self.stage)
         seen = self.ledger.witnesses.stages[self.stage.index]
+        reached = seen.high[neuron] - seen.high_error[neuron] if sign > 0 else seen.low[neuron] + seen.low_error[neuron]
+        if sign * reached > sign * bound:
+            raise SolverFailed(f"it proved {bound:.9g} as a bound of neuron {neuron}, but {reached:.9g} is reached")
         lower, upper = box.lower.copy(), box.upper.copy()
-        if sign > 0 and seen.high[neuron] - seen.high_error[neuron] <= bound < upper[neuron]:
+        if sign > 0 and bound < upper[neuron]:
             upper[neuron] = bound
-        elif sign < 0 and seen.low[neuron] + seen.low_error[neuron] >= bound > lower[neuron]:
+        elif sign < 0 and bound > lower[neuron]:
             lower[neuron] = bound
         else:
             return

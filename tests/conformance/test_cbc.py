@@ -10,6 +10,7 @@ import reludsl_cbc
 from reludsl_cbc.events import NodeEvents
 from reludsl_cbc.model import CbcModel
 from reludsl_cbc.silence import Silence
+from solvers import solver
 
 from reludsl.backend import FloatArray, InvalidInput, Limits, PointKind, Reply, Status
 from reludsl.testing import conformance
@@ -36,7 +37,7 @@ def test_node_events_untranslated_sub_problem_is_noted() -> None:
 
 
 def test_node_events_printing_in_on_point_reaches_the_terminal() -> None:
-    pytest.importorskip("mip")
+    solver("cbc")
 
     def on_point(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
         del kind, x, value, bound
@@ -63,7 +64,7 @@ def test_silence_error_inside_restores_the_descriptors() -> None:
 
 
 def test_integer_column_upper_bound_one_half_is_zero() -> None:
-    pytest.importorskip("mip")
+    solver("cbc")
     with opened(BACKEND, case([], [], [], [0], [0.5], True, [-1])) as session:
         result = session.solve()
         relaxed = session.solve(relax=True)
@@ -72,7 +73,7 @@ def test_integer_column_upper_bound_one_half_is_zero() -> None:
 
 
 def test_start_partial_is_completed_not_filled_with_zeros() -> None:
-    pytest.importorskip("mip")
+    solver("cbc")
     problem = case([[1, 1]], [3], [4], [0, 0], [3, 3], True, [1, 2])
     with opened(BACKEND, problem) as session:
         result = session.solve(start=np.array([0.0, np.nan]))
@@ -82,13 +83,13 @@ def test_start_partial_is_completed_not_filled_with_zeros() -> None:
 
 
 def test_options_that_are_no_number_are_refused() -> None:
-    pytest.importorskip("mip")
+    solver("cbc")
     with pytest.raises(InvalidInput, match="give a number"):
         BACKEND.open(knapsack(4).matrix, Limits(options={"cuts": "off"}))
 
 
 def test_increment_that_cannot_be_dropped_widens_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("mip")
+    solver("cbc")
     problem = knapsack(8)
     with opened(BACKEND, problem) as session:
         plain = session.solve().bound

@@ -2,6 +2,7 @@
 
 import pytest
 import reludsl_cvxpy
+from solvers import solver
 
 from reludsl.backend import Capability, Limits, Result, Status, UnsupportedCapability
 from reludsl.testing import conformance
@@ -12,7 +13,7 @@ test_conformance_scipy = conformance(reludsl_cvxpy.backend.variant("SCIPY"))
 
 
 def test_limit_without_incumbent_gives_none_where_cvxpy_gives_zeros() -> None:
-    pytest.importorskip("cvxpy")
+    solver("cvxpy")
     with opened(reludsl_cvxpy.backend, market_split(5, 40).exactly) as session:
         result: Result = session.solve(time_limit=0.2)
     assert result.status is Status.LIMIT
@@ -21,7 +22,9 @@ def test_limit_without_incumbent_gives_none_where_cvxpy_gives_zeros() -> None:
 
 
 def test_variant_without_known_time_limit_refuses_one() -> None:
-    cvxpy = pytest.importorskip("cvxpy")
+    solver("cvxpy")
+    import cvxpy
+
     backend = reludsl_cvxpy.backend.variant("CLARABEL")
     if "CLARABEL" not in cvxpy.installed_solvers():
         pytest.skip("this cvxpy has no Clarabel")

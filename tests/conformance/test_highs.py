@@ -2,6 +2,7 @@
 
 import pytest
 import reludsl_highs
+from solvers import solver
 
 from reludsl.backend import Capability, InvalidInput, Limits, Result, Sense, Status
 from reludsl.testing import conformance
@@ -20,7 +21,7 @@ def _hard(sense: Sense) -> Case:
 
 @pytest.mark.parametrize("sense", list(Sense))
 def test_stop_bound_loose_threshold_ends_early(sense: Sense) -> None:
-    pytest.importorskip("highspy")
+    solver("highs")
     problem = _hard(sense)
     sign = problem.sign
     with opened(BACKEND, problem) as session:
@@ -36,7 +37,7 @@ def test_stop_bound_loose_threshold_ends_early(sense: Sense) -> None:
 
 @pytest.mark.parametrize("sense", list(Sense))
 def test_stop_objective_easy_threshold_ends_early(sense: Sense) -> None:
-    pytest.importorskip("highspy")
+    solver("highs")
     problem = _hard(sense)
     with opened(BACKEND, problem) as session:
         whole = session.solve()
@@ -49,20 +50,22 @@ def test_stop_objective_easy_threshold_ends_early(sense: Sense) -> None:
 
 
 def test_profile_every_setting_exists_and_has_a_reason() -> None:
-    highspy = pytest.importorskip("highspy")
-    solver = highspy.Highs()
-    assert all(solver.getOptionType(name)[0] == highspy.HighsStatus.kOk for name in BACKEND.profile)
+    solver("highs")
+    import highspy
+
+    fresh = highspy.Highs()
+    assert all(fresh.getOptionType(name)[0] == highspy.HighsStatus.kOk for name in BACKEND.profile)
     assert all(reason for reason in BACKEND.profile.values())
 
 
 def test_options_value_of_wrong_type_is_refused() -> None:
-    pytest.importorskip("highspy")
+    solver("highs")
     with pytest.raises(InvalidInput, match="refused"):
         BACKEND.open(knapsack(4).matrix, Limits(options={"mip_max_nodes": "many"}))
 
 
 def test_options_node_limit_is_a_limit_with_a_note() -> None:
-    pytest.importorskip("highspy")
+    solver("highs")
     with opened(BACKEND, _hard(Sense.MAXIMIZE), Limits(options={"mip_max_nodes": 1})) as session:
         result: Result = session.solve()
     assert result.status is Status.LIMIT
@@ -70,7 +73,7 @@ def test_options_node_limit_is_a_limit_with_a_note() -> None:
 
 
 def test_coefficients_dropped_by_an_option_are_disowned() -> None:
-    pytest.importorskip("highspy")
+    solver("highs")
     problem = case([[1, -5e-10]], [0], [float("inf")], [0, 1e10], [9, 1e10], False, [1, 0])
     with opened(BACKEND, problem, Limits(options={"small_matrix_value": 1e-9})) as session:
         assert not session.solve().trusted

@@ -19,7 +19,7 @@ from reludsl.expr import Input, as_domain
 from reludsl.io.rounding import rounded
 from reludsl.network import Network
 from reludsl.rewrite.base import Knowledge, NeuronMap
-from reludsl.rewrite.chain import chain_of
+from reludsl.rewrite.chain import chain_of, obstacle
 from reludsl.rewrite.driver import Driver, Step
 from reludsl.rewrite.fold import FoldPolicy
 
@@ -103,15 +103,15 @@ def rewrite_network(
     chain = chain_of(network)
     checked = settle_ties(crown(network, domain)) if proved is None else proved
     tolerance = _tolerance(network, domain, checked)
+    if rounded(network, dtype) is not network:
+        # the weights are no numbers of that type, so that a file of it would hold another network
+        dtype = np.float64
     if chain is None:
-        reason = "the network branches, or holds something between its dense layers; nothing was rewritten"
+        reason = f"nothing was rewritten: {obstacle(network)}"
         none = np.zeros(network.output_size)
         identity = NeuronMap.identity([s.size for s in network.hidden])
         kind = np.dtype(dtype)
         return Compression(network, network, identity, (), none, tolerance, kind, reason, time.perf_counter() - start)
-    if rounded(network, dtype) is not network:
-        # the weights are no numbers of that type, so that a file of it would hold another network
-        dtype = np.float64
     known, proof = Knowledge.of(chain, bounds), Knowledge.of(chain, checked)
     best = Driver(chain, known, proof, tolerance, fold, np.dtype(dtype)).run()
     if best.dropped and best.dtype != np.float64:
