@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -19,7 +21,7 @@ import numpy as np
 import typer
 
 from reludsl import plugins
-from reludsl.backend import FloatArray
+from reludsl.backend import Backend, FloatArray
 from reludsl.compress import compress as compress_network
 from reludsl.domain import Ball, Box, Domain
 from reludsl.errors import FileProblem, InvalidInput, ReludslError, SolverFailed
@@ -41,12 +43,28 @@ from reludsl.stability import Facts, Method, stable
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 NetFile = Annotated[Path, typer.Argument(help="Network file: .onnx, .onnx.gz or .npz", metavar="NET")]
-BoxOption = Annotated[tuple[str, str] | None, typer.Option("--box", help="Domain LO <= x <= HI; numbers or .npy files")]
+BoxOption = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        "--box", metavar="LO HI", help="Domain LO <= x <= HI, numbers or .npy files; default: what the file states"
+    ),
+]
 BallOption = Annotated[
     tuple[str, float] | None,
-    typer.Option("--ball", help="Domain: L-infinity ball around POINT.npy, radius EPS"),
+    typer.Option("--ball", metavar="POINT.npy EPS", help="Domain: the L-infinity ball around a point"),
 ]
-ClipOption = Annotated[tuple[str, str] | None, typer.Option("--clip", help="Cut the ball to LO <= x <= HI")]
+ClipOption = Annotated[
+    tuple[str, str] | None, typer.Option("--clip", metavar="LO HI", help="Cut the ball to LO <= x <= HI")
+]
+MethodOption = Annotated[str, typer.Option("--method", help="auto (witnesses and bounds first) or per-neuron (solves)")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="A pre-activation that only touches a break counts as a switch")
+]
+FoldOption = Annotated[
+    str,
+    typer.Option("--fold", help="Fold stages of stable neurons: auto (parameters must not grow), always, never"),
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Inputs that may serve as witnesses, .npy")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout")]
 BackendOption = Annotated[str | None, typer.Option("--backend", help="Solver; see `reludsl backends`")]
 TimeOption = Annotated[float | None, typer.Option("--time-limit", help="Seconds for the whole run", min=0.0)]
@@ -61,8 +79,16 @@ CERTIFY_METHODS = tuple(m.value for m in Method)
 FOLDS = tuple(p.value for p in FoldPolicy)
 
 
-@app.callback()
-def _top() -> None:
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"reludsl {version('reludsl')}\n")
+        raise typer.Exit
+
+
+@app.callback(no_args_is_help=True)
+def _top(
+    version_: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say and stop")] = False,
+) -> None:
     """Questions about trained piecewise-linear networks, answered with proofs."""
 
 
@@ -76,10 +102,11 @@ def inspect(
     seed: SeedOption = 0,
 ) -> None:
     """What the network is made of."""
-    network, note = _read(net)
+    source, _ = _read(net), _backend(backend)
+    network = source.network
     layers = [{"name": n.name, "kind": n.layer.kind, "shape": list(network.shapes[n.name])} for n in network.nodes]
     answer = {"layers": layers, "neurons": network.neurons, "parameters": network.parameters}
-    show(answer, json_, inspect_table(net.name, network, note))
+    show(answer, json_, inspect_table(net.name, network), source.note)
 
 
 @app.command()
@@ -88,7 +115,7 @@ def bounds(
     box: BoxOption = None,
     ball: BallOption = None,
     clip: ClipOption = None,
-    method: Annotated[str, typer.Option("--method", help=", ".join(BOUND_METHODS))] = "crown",
+    method: Annotated[str, typer.Option("--method", help="From cheap to tight: interval, crown, lp, milp")] = "crown",
     json_: JsonOption = False,
     backend: BackendOption = None,
     time_limit: TimeOption = None,
@@ -97,7 +124,8 @@ def bounds(
 ) -> None:
     """Bounds of every pre-activation layer, the output layer last."""
     _choice("--method", method, BOUND_METHODS)
-    network, _ = _read(net)
+    source, solver = _read(net), _backend(backend)
+    network = source.network
     domain = _domain(network, box, ball, clip)
     start = time.perf_counter()
     with _progress() as report:
@@ -105,7 +133,7 @@ def bounds(
             network,
             domain,
             method=method,
-            backend=backend,
+            backend=solver,
             time_limit=time_limit,
             threads=threads,
             seed=seed,
@@ -121,7 +149,7 @@ def bounds(
         }
         for stage in network.stages
     ]
-    show({"layers": layers, "seconds": seconds}, json_, bounds_table(found, method, seconds))
+    show({"layers": layers, "seconds": seconds}, json_, bounds_table(found, method, seconds), source.note)
 
 
 @app.command()
@@ -130,12 +158,12 @@ def certify(
     box: BoxOption = None,
     ball: BallOption = None,
     clip: ClipOption = None,
-    method: Annotated[str, typer.Option("--method", help=", ".join(CERTIFY_METHODS))] = "auto",
-    data: Annotated[Path | None, typer.Option("--data", help="Inputs that may serve as witnesses, .npy")] = None,
+    method: MethodOption = "auto",
+    data: DataOption = None,
     witnesses: Annotated[
         Path | None, typer.Option("--witnesses", help="Write two inputs per unstable neuron, .npz")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="A pre-activation of 0 counts as a switch")] = False,
+    strict: StrictOption = False,
     json_: JsonOption = False,
     backend: BackendOption = None,
     time_limit: TimeOption = None,
@@ -145,15 +173,16 @@ def certify(
     """Which neurons never switch on the domain."""
     _choice("--method", method, CERTIFY_METHODS)
     _writable(witnesses, ".npz")
-    network, _ = _read(net)
+    source, solver = _read(net), _backend(backend)
+    network = source.network
     domain = _domain(network, box, ball, clip)
     with _progress() as report:
         facts = stable(
             network,
             domain,
             method=method,
-            data=None if data is None else _points(data, network),
-            backend=backend,
+            data=None if data is None else network.batch(_load(data)),
+            backend=solver,
             strict=strict,
             time_limit=time_limit,
             threads=threads,
@@ -162,7 +191,7 @@ def certify(
         )
     if witnesses is not None:
         _save_arrays(witnesses, facts.switching_inputs())
-    show(_certified(facts), json_, certify_table(net.name, facts))
+    show(_certified(facts), json_, certify_table(net.name, facts), source.note)
 
 
 @app.command()
@@ -172,9 +201,9 @@ def compress(
     box: BoxOption = None,
     ball: BallOption = None,
     clip: ClipOption = None,
-    fold: Annotated[str, typer.Option("--fold", help=", ".join(FOLDS))] = "auto",
-    method: Annotated[str, typer.Option("--method", help=", ".join(CERTIFY_METHODS))] = "auto",
-    data: Annotated[Path | None, typer.Option("--data", help="Inputs that may serve as witnesses, .npy")] = None,
+    fold: FoldOption = "auto",
+    method: MethodOption = "auto",
+    data: DataOption = None,
     json_: JsonOption = False,
     backend: BackendOption = None,
     time_limit: TimeOption = None,
@@ -186,12 +215,8 @@ def compress(
     _choice("--method", method, CERTIFY_METHODS)
     _writable(out, ".onnx", ".onnx.gz", ".npz")
     start = time.perf_counter()
-    name_in, name_out = "input", "output"
-    if net.name.lower().endswith(".npz"):
-        network = read(net)
-    else:
-        network, report_ = read_with_report(net)
-        name_in, name_out = report_.input_name, report_.output_name
+    source, solver = _read(net), _backend(backend)
+    network = source.network
     domain = _domain(network, box, ball, clip)
     with _progress() as report:
         result = compress_network(
@@ -199,8 +224,8 @@ def compress(
             domain,
             fold=fold,
             method=method,
-            data=None if data is None else _points(data, network),
-            backend=backend,
+            data=None if data is None else network.batch(_load(data)),
+            backend=solver,
             time_limit=time_limit,
             threads=threads,
             seed=seed,
@@ -209,7 +234,9 @@ def compress(
     if out.name.lower().endswith(".npz"):
         write_npz(result.network, out)
     else:
-        write_onnx(result.network, out, dtype=result.dtype.type, input_name=name_in, output_name=name_out)
+        write_onnx(
+            result.network, out, dtype=result.dtype.type, input_name=source.input_name, output_name=source.output_name
+        )
     seconds = time.perf_counter() - start
     answer = {
         "neurons_before": network.neurons,
@@ -223,13 +250,20 @@ def compress(
         "equivalence": "proved" if result.proved else "unproved",
         "seconds": seconds,
     }
-    show(answer, json_, compress_table(net.name, out, result, seconds))
+    show(answer, json_, compress_table(net.name, out, result, seconds), source.note)
 
 
 @app.command()
-def backends(json_: JsonOption = False) -> None:
-    """The solvers that reludsl knows of, and what they can do."""
-    found = plugins.installed()
+def backends(
+    json_: JsonOption = False,
+    backend: BackendOption = None,
+    time_limit: TimeOption = None,
+    threads: ThreadsOption = 1,
+    seed: SeedOption = 0,
+) -> None:
+    """The solvers that reludsl knows of, and what they can do; with --backend that one alone."""
+    chosen = _backend(backend)
+    found = [info for info in plugins.installed() if chosen is None or info.name == chosen.name]
     rows = [
         {
             "name": b.name,
@@ -269,14 +303,29 @@ def _choice(option: str, value: str, known: tuple[str, ...]) -> None:
         raise InvalidInput(f"{option} {value} is not built; there are {', '.join(known)}")
 
 
-def _read(path: Path) -> tuple[Network, str]:
-    """The network, and how its import was checked."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A network that was read, how its import was checked, and the tensor names of its file."""
+
+    network: Network
+    note: str = ""
+    input_name: str = "input"
+    output_name: str = "output"
+
+
+def _read(path: Path) -> _Source:
     if path.name.lower().endswith(".npz"):
-        return read(path), ""
+        return _Source(read(path))
     network, report = read_with_report(path)
-    if report.difference is None:
-        return network, f"import not checked: {report.reason}"
-    return network, f"import checked: at most {report.difference:.2g} from onnxruntime on random points"
+    note = f"import not checked: {report.reason}"
+    if report.difference is not None:
+        note = f"import checked: at most {report.difference:.2g} from onnxruntime on random points"
+    return _Source(network, note, report.input_name, report.output_name)
+
+
+def _backend(name: str | None) -> Backend | None:
+    """A solver that was named is looked up at once, whether it will be needed or not."""
+    return None if name is None else plugins.load(name)
 
 
 def _domain(
@@ -306,7 +355,7 @@ def _domain(
 def _side(text: str, size: int, option: str) -> FloatArray:
     """A number, or a .npy file of one number per input."""
     if text.lower().endswith(".npy"):
-        values = np.asarray(_load(Path(text)), dtype=np.float64).ravel()
+        values = _load(Path(text)).ravel()
         if values.size not in (1, size):
             raise InvalidInput(f"{option} {text} holds {values.size} numbers, the network takes {size} inputs")
         return np.array(np.broadcast_to(values, (size,)))
@@ -316,22 +365,19 @@ def _side(text: str, size: int, option: str) -> FloatArray:
         raise InvalidInput(f"{option} {text} is neither a number nor a .npy file; write e.g. {option} 0 1") from None
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> FloatArray:
+    """The numbers of a .npy file."""
     try:
-        return np.load(path, allow_pickle=False)
+        values = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise FileProblem(f"{path} does not exist; check the path") from None
     except (OSError, ValueError) as error:
-        raise FileProblem(f"{path} cannot be read as numpy array ({str(error).splitlines()[0]})") from None
-
-
-def _points(path: Path, network: Network) -> FloatArray:
-    values = np.asarray(_load(path), dtype=np.float64)
-    if values.size % network.input_size:
-        raise InvalidInput(
-            f"--data {path} has shape {values.shape}, which is no batch of {network.input_size} inputs each"
-        )
-    return values.reshape(-1, network.input_size)
+        reason = str(error).splitlines()[0]
+        raise FileProblem(f"{path} is no numpy array ({reason}); write it with numpy.save") from None
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub":
+        held = values.dtype if isinstance(values, np.ndarray) else "several arrays"
+        raise FileProblem(f"{path} holds {held} instead of one array of real numbers; write it with numpy.save")
+    return np.asarray(values, dtype=np.float64)
 
 
 def _writable(path: Path | None, *suffixes: str) -> None:

@@ -172,7 +172,7 @@ def show(found: Demo, console: Console) -> None:
     parts: list[RenderableType] = [
         Text("A network that reads 8 x 8 digits. Which neurons never switch?"),
         *_chapter("", pictures(found)),
-        *_chapter("1 inspect", inspect_table(NAME, found.network, found.note)),
+        *_chapter("1 inspect", inspect_table(NAME, found.network)),
         *_chapter(
             "2 certify: for every image with pixels in [0, 1], not only those of a test set",
             certify_table(NAME, found.facts),

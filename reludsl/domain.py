@@ -165,8 +165,8 @@ class Box:
         if (lower > upper).any():
             k = int((lower > upper).ravel().argmax())
             raise SolverFailed(
-                f"element {k} is proved to be at least {lower.ravel()[k]:.9g} and at most {upper.ravel()[k]:.9g}; one of "
-                "the two proofs is wrong and none can be trusted: try another backend, and report this"
+                f"element {k} is proved to be at least {lower.ravel()[k]:.9g} and at most {upper.ravel()[k]:.9g}; "
+                "one of the two proofs is wrong and none can be trusted: try another backend, and report this"
             )
         return Box(lower, upper)
 
@@ -238,6 +238,11 @@ class Ball:
             if any(side.size not in (1, centre.size) for side in sides):
                 raise InvalidInput(f"the clip has {sides[0].size} and {sides[1].size} numbers; give 1 or {centre.size}")
             a, b = (np.broadcast_to(side, centre.shape) for side in sides)
+            near = (a >= high - 2 * slop) | (b <= low + 2 * slop)
+            for k in np.flatnonzero(near).tolist():
+                c, r = Fraction(float(centre[k])), Fraction(self.radius)
+                if Fraction(float(a[k])) > c + r or Fraction(float(b[k])) < c - r:
+                    outer_low[k], outer_high[k] = 1.0, 0.0
             outer_low, outer_high = np.maximum(outer_low, a), np.minimum(outer_high, b)
             inner_low, inner_high = np.clip(inner_low, a, b), np.clip(inner_high, a, b)
             if (outer_low > outer_high).any():

@@ -20,12 +20,15 @@ from reludsl.rewrite import Compression
 from reludsl.stability import Facts
 
 
-def show(answer: Mapping[str, Any], as_json: bool, table: RenderableType) -> None:
-    """The answer on stdout, as one JSON object or as a table."""
+def show(answer: Mapping[str, Any], as_json: bool, table: RenderableType, note: str = "") -> None:
+    """The answer on stdout, as one JSON object or as a table with a note under it."""
     if as_json:
         sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
     else:
-        Console(highlight=False).print(table)
+        console = Console(highlight=False)
+        console.print(table)
+        if note:
+            console.print(Text(note, style="dim"))
 
 
 def _table(*columns: str) -> Table:
@@ -51,7 +54,7 @@ def _bar(parts: Sequence[tuple[int, str]], total: int, width: int = 24) -> Text:
     return bar
 
 
-def inspect_table(name: str, network: Network, note: str) -> RenderableType:
+def inspect_table(name: str, network: Network) -> RenderableType:
     """Layers with kind, shape and parameters."""
     title = f"{name}: {network.neurons} hidden neurons, {network.parameters:,} parameters"
     table = _table("layer", "kind", "shape", "parameters")
@@ -62,8 +65,6 @@ def inspect_table(name: str, network: Network, note: str) -> RenderableType:
     if network.input_box is not None:
         low, high = network.input_box.lower.min(), network.input_box.upper.max()
         lines.append(Text(f"the file states inputs within [{low:g}, {high:g}]", style="dim"))
-    if note:
-        lines.append(Text(note, style="dim"))
     return _titled(title, table, *lines)
 
 
@@ -87,7 +88,8 @@ def bounds_table(bounds: Bounds, method: str, seconds: float) -> RenderableType:
 def certify_table(name: str, facts: Facts) -> RenderableType:
     """Per stage: stable, unstable and unknown neurons, with a bar; then the rungs."""
     decided = facts.neurons - facts.undecided
-    title = f"{name}: {decided} of {facts.neurons} neurons decided in {facts.seconds:.2f} s"
+    how = " by strict stability" if facts.strict else ""
+    title = f"{name}: {decided} of {facts.neurons} neurons decided{how} in {facts.seconds:.2f} s"
     table = _table("layer", "width", "never on", "always on", "switches", "unknown", "")
     for s in facts.stages:
         parts = [
@@ -111,7 +113,7 @@ def compress_table(name: str, out: Path, result: Compression, seconds: float) ->
     rows = (
         ("hidden neurons", before.neurons, after.neurons),
         ("parameters", before.parameters, after.parameters),
-        ("layers", len(before.stages), len(after.stages)),
+        ("affine layers", len(before.stages), len(after.stages)),
     )
     for label, a, b in rows:
         table.add_row(label, f"{a:,}", f"{b:,}", f"{100 * (a - b) / max(a, 1):.0f} %")

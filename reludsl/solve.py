@@ -1,6 +1,7 @@
 """A compiled question on a backend: one model, many objectives, every answer checked.
 
-Of the program only the cone of an objective is loaded, taken apart into independent parts, each lowered once. What comes back is a bound that may be used in a proof, and inputs that may be replayed:
+Of the program only the cone of an objective is loaded, taken apart into independent parts, each lowered once.
+What comes back is a bound that may be used in a proof, and inputs that may be replayed:
 
 * the bound of an LP is recomputed from its duals, outward rounded (`reludsl.certificate.dual_bound`);
 * the bound of an integer program is the solver's, widened by its tolerances;
@@ -10,7 +11,7 @@ Of the program only the cone of an objective is loaded, taken apart into indepen
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +36,7 @@ from reludsl.backend import (
     require,
 )
 from reludsl.certificate import dual_bound
+from reludsl.errors import SolverFailed
 from reludsl.expr import Expr, InputVariable
 from reludsl.formulate import Compiled
 from reludsl.passes import Formulation, dependencies, lower, parts
@@ -45,6 +47,9 @@ TOLERANCE = 1e-6
 
 RELATIVE = 1e-9
 """Share of an integer program's bound that is given away on top: solvers compare objectives to about so much."""
+
+LARGEST = 1e15
+"""Numbers from here on are refused by HiGHS, and abort CBC."""
 
 Inputs = dict[InputVariable, FloatArray]
 OnInputs = Callable[[PointKind, Inputs], Reply]
@@ -80,6 +85,7 @@ class _Loaded:
     matrix: Matrix
     session: Session
     columns: IntArray
+    scale: float
 
 
 class Model:
@@ -127,7 +133,13 @@ class Model:
         matrix = lowered.matrix()
         if matrix.integer.any():
             require(self.backend, Capability.MILP, "use method='lp', or a backend with integer columns")
-        return _Loaded(lowered, matrix, self.backend.open(matrix, self.limits), columns)
+        scale = _scale(matrix)
+        if scale >= LARGEST:
+            raise SolverFailed(
+                f"the program holds numbers up to {scale:.1g}, which solvers take for infinite or refuse; "
+                "scale the network's inputs or weights"
+            )
+        return _Loaded(lowered, matrix, self.backend.open(matrix, self.limits), columns, scale)
 
     @property
     def _loaded(self) -> list[_Loaded]:
@@ -235,6 +247,13 @@ class Model:
             on_point=on_point if integral and Capability.INCUMBENT_EVENTS in self.backend.capabilities else None,
         )
         sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
+        if integral and part.scale * TOLERANCE >= 1.0:
+            # a tolerance times such numbers is no small thing: the tree's bound proves nothing, the relaxation's does
+            relaxed = part.session.solve(relax=True, time_limit=time_limit)
+            proved = self._bound(part, row, constant, sign, False, relaxed)
+            note = f"numbers up to {part.scale:.1g} are beyond the solver's tolerance: the bound is that of the LP"
+            result = replace(result, note="; ".join(filter(None, [result.note, note])))
+            return result, sign * numeric.sum_up(sign * proved, lost)
         proved = self._bound(part, row, constant, sign, integral, result)
         return result, sign * numeric.sum_up(sign * proved, lost)
 
@@ -278,6 +297,12 @@ class Model:
             variable: variable.domain.project(np.where(np.isfinite(x), x, 0.0)[None, :])[0]
             for variable, x in found.items()
         }
+
+
+def _scale(matrix: Matrix) -> float:
+    """The largest number in a program: column bounds, coefficients, finite row sides."""
+    arrays = (matrix.lower, matrix.upper, matrix.rows.data, matrix.row_lower, matrix.row_upper)
+    return max(float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in arrays)
 
 
 def _objective_error(cost: FloatArray, trace: AffineMap, program: Program) -> float:

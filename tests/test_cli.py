@@ -275,3 +275,31 @@ def test_progress_goes_to_stderr_after_a_second(monkeypatch: pytest.MonkeyPatch,
     out, err = capsys.readouterr()
     assert out == ""
     assert [line.split(":")[1].strip()[:9] for line in err.splitlines()] == ["1 of 7 ne", "3 of 7 ne"]
+
+
+def test_arrays_that_are_no_numbers_get_one_line(run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "text.npy", np.array(["a"] * 64))
+    np.save(tmp_path / "complex.npy", np.zeros(64, dtype=np.complex128))
+    np.savez(tmp_path / "several.npz", a=np.zeros(64))
+    (tmp_path / "several.npz").rename(tmp_path / "several.npy")
+    for name in ("text", "complex", "several"):
+        refused(run("certify", DIGITS, "--box", tmp_path / f"{name}.npy", 1), f"{name}.npy")
+        refused(run("certify", DIGITS, "--box", 0, 1, "--data", tmp_path / f"{name}.npy"), f"{name}.npy")
+
+
+def test_transposed_data_is_refused(run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "data.npy", np.zeros((64, 3)))
+    refused(run("certify", DIGITS, "--box", 0, 1, "--data", tmp_path / "data.npy"), "(64, 3)")
+
+
+def test_unknown_backend_is_refused_even_where_none_is_needed(run: Run) -> None:
+    for command in ("inspect", "bounds", "certify"):
+        refused(run(command, DIGITS, "--backend", "nosuch"), "nosuch")
+
+
+def test_version_and_help_are_there(run: Run) -> None:
+    status, out, _ = run("--version")
+    assert (status, out.split()[0]) == (0, "reludsl")
+    status, out, _ = run("compress", "--help")
+    assert status == 0
+    assert "--fold" in out

@@ -12,20 +12,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
+from solvers import solver
 
+from reludsl.backend import Matrix
 from reludsl.bounds import Bounds, crown, interval
+from reludsl.certificate import dual_bound
 from reludsl.compress import compress
 from reludsl.domain import Ball, Box, Norm, Polytope
-from reludsl.errors import SolverFailed
+from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.exact import exactly
 from reludsl.expr import Input
 from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, relu
 from reludsl.network import Network
-from reludsl.query import maximize, network_bounds
+from reludsl.passes import sparsify, substitute
+from reludsl.program import Program
+from reludsl.query import maximize, minimize, network_bounds
 from reludsl.rewrite import FoldPolicy, rewrite_network
 from reludsl.stability import stable
 from reludsl.stability.facts import Ledger
 from reludsl.testing import EnumerationBackend
+from reludsl.testing.oracle import extremes
 from reludsl.witness import Witnesses
 
 ORACLE = EnumerationBackend()
@@ -182,3 +189,72 @@ def test_random_float32_networks_keep_lp_bounds_above_exact_values() -> None:
                     Fraction(lo) <= v <= Fraction(hi)
                     for lo, v, hi in zip(found.pre(stage).lower, value, found.pre(stage).upper)
                 )
+
+
+def test_network_that_is_no_chain_is_not_claimed_to_be_float32() -> None:
+    layers = [dense([[1.0]], [0.5]), dense([[0.1], [0.1 + 1e-9]], [0.1, 0.1]), relu, dense([[1e6, -1e6]], [0])]
+    result = compress(Network.chain(layers, (1,)), Box([0.0], [1.0]))
+    assert result.dtype == np.float64
+    assert "nothing was rewritten" in result.reason
+
+
+def test_dual_bound_survives_underflow() -> None:
+    rows = sparse.csr_array(np.array([[-1e-170, 1.0]]))
+    bounds = np.array([0.0, -1e30]), np.array([1e200, 1e30])
+    matrix = Matrix(rows, np.zeros(1), np.zeros(1), *bounds, np.zeros(2, dtype=np.bool_))
+    # x = (1e200, 1e30) is feasible
+    assert dual_bound(matrix, np.array([0.0, 1e-160]), np.array([1e-160])) >= 1e-130
+
+
+def test_integer_bounds_of_badly_scaled_networks_hold() -> None:
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        scale = 10.0 ** rng.uniform(-6, 6, 3)
+        layers: list[Layer] = [
+            dense(scale[0] * rng.normal(size=(3, 1)), scale[0] * rng.normal(size=3)),
+            relu,
+            dense(scale[1] * rng.normal(size=(3, 3)), scale[1] * rng.normal(size=3)),
+            relu,
+            dense(scale[2] * rng.normal(size=(1, 3)), rng.normal(size=1)),
+        ]
+        net = Network.chain(layers, (1,))
+        box = Box([-100.0], [100.0])
+        low, high = extremes(net, box, net.stages[-1])
+        y = net(Input(box))
+        assert Fraction(maximize(y, backend=solver("highs")).bound) >= high[0]
+        assert Fraction(minimize(y, backend=solver("highs")).bound) <= low[0]
+
+
+def test_two_definitions_of_one_column_are_not_added_up() -> None:
+    program = Program.parse("""
+columns x
+  x[0] in [-1, 1]
+columns z
+  z[0] in [-1, 1]
+columns w
+  w[0] in [-1, 1]
+rows first
+  1 z[0] - 1 x[0] = 0 defines z[0]
+rows second
+  1 z[0] - 1 w[0] = 0 defines z[0]
+""")
+    left = substitute(program)
+    assert [b.name for b in left.columns] == ["x", "w"]
+    assert [b.matrix.toarray().tolist() for b in left.rows] == [[[1.0, -1.0]]]
+
+
+def test_sparsify_counts_every_row_for_itself() -> None:
+    program = Program.parse("""
+columns x
+  x[0] in [0, 1]
+  x[1] in [0, 1]
+rows r
+  0 <= 1e+20 x[0] <= 1e+20
+  0 <= 1 x[0] - 1 x[1] <= 1
+""")
+    assert sparsify(program).rows[0].matrix.nnz == 3
+
+
+def test_ball_that_misses_its_clip_by_an_ulp_is_empty() -> None:
+    with pytest.raises(InvalidInput, match="clip"):
+        Ball(np.array([0.5]), 1e-20, clip=(np.nextafter(0.5, 1), 1.0))

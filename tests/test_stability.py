@@ -287,3 +287,22 @@ def test_exact_value_of_the_ladder_is_constant() -> None:
     stage = net.hidden[1]
     for x in (0.0, 0.3, 0.5, 0.9, 1.0):
         assert net.exact_values(exactly(np.array([x])), stage.pre)[stage.pre][0] == Fraction(-1, 4)
+
+
+def test_wrong_arguments_are_invalid_input_with_what_to_write() -> None:
+    net, box = ladder()
+    with pytest.raises(InvalidInput, match="per-neuron"):
+        stable(net, box, method="one-solve")
+    with pytest.raises(InvalidInput, match="batch"):
+        stable(net, box, data=np.zeros((3, 2)))
+    with pytest.raises(InvalidInput, match="Box"):
+        stable(net, (0, 1))  # type: ignore[arg-type]
+
+
+def test_solver_that_contradicts_a_witness_leaves_no_bound_of_that_stage() -> None:
+    # z0 reaches 1/4 at x = 1, which refutes the lie about it; the lie about z1 = u1 - 2 u2 + 1/4 must go too
+    layers: list[Layer] = [dense([[2.0], [1.0]], [-1.0, -0.5]), relu, dense([[1.0, -1.0], [1.0, -2.0]], [-0.25, 0.25])]
+    net = Network.chain([*layers, relu, dense([[1.0, 1.0]], [0.0])], (1,))
+    facts = stable(net, Box([0.0], [1.0]), backend=Broken(), method="per-neuron")
+    assert facts.stages[1].stably_inactive.size == 0
+    assert facts.stages[1].piece[1] != 0

@@ -62,8 +62,12 @@ class CbcModel:
         self._rows += matrix.shape[0]
 
     def set_cost(self, cost: FloatArray, sense: Sense) -> None:
-        """Replace the objective; offsets are added by the session."""
-        self.model.objective = self._mip.LinExpr(self.columns, cost.tolist())
+        """Replace the objective; offsets are added by the session.
+
+        python-mip sets every coefficient that its expression leaves out to 0, those of an earlier one too.
+        """
+        index = np.flatnonzero(cost)
+        self.model.objective = self._mip.LinExpr([self.columns[j] for j in index], cost[index].tolist())
         self.model.sense = self._mip.MINIMIZE if sense is Sense.MINIMIZE else self._mip.MAXIMIZE
 
     def set_bounds(self, index: IntArray, lower: FloatArray, upper: FloatArray) -> None:

@@ -42,5 +42,9 @@ def dual_bound(matrix: Matrix, cost: FloatArray, duals: FloatArray) -> float:
     over_box = np.maximum(reduced * matrix.lower, reduced * matrix.upper)
     value = float(over_box.sum() + y @ side)
     size = float(np.abs(reduced) @ reach + np.abs(y) @ np.abs(side))
-    error = numeric.gamma(reach.size + y.size + 2) * size + float(lost @ reach) * (1 + 1e-9) + numeric.FLOOR
+    error = (
+        numeric.gamma(reach.size + y.size + 2) * size
+        + float(lost @ reach) * (1 + 1e-9)
+        + numeric.underflow(terms + reach.size) * (1.0 + float(reach.sum()))
+    )
     return float(numeric.up(np.asarray(value), error))

@@ -50,10 +50,11 @@ def _thin(block: RowBlock, lower: FloatArray, upper: FloatArray, reach: FloatArr
     np.maximum.at(largest, owner, effect)
     # smallest first within each row, then a running sum that starts anew at each row
     order = np.lexsort((np.where(own, np.inf, effect), owner))
-    sums = np.cumsum(np.where(own, 0.0, effect)[order])
+    share = np.divide(effect, largest[owner], out=np.zeros_like(effect), where=largest[owner] > 0)
+    sums = np.cumsum(np.where(own, 0.0, share)[order])
     before = np.concatenate([[0.0], sums])[matrix.indptr[:-1]]
     drop = np.zeros(owner.size, dtype=np.bool_)
-    drop[order] = sums - before[owner[order]] <= budget * largest[owner[order]]
+    drop[order] = sums - before[owner[order]] <= budget
     drop &= ~own
     if not drop.any():
         return block

@@ -46,8 +46,8 @@ def substitute(program: Program) -> Program:
     values, offsets, error = _definitions(program, gone, new_index, stay.size)
     reach = np.maximum(np.abs(program.lower), np.abs(program.upper))[stay]
     rows = []
-    for block in program.rows:
-        keep = ~((block.defines >= 0) & gone[block.defines])
+    for block, solved in zip(program.rows, _solved(program, gone)):
+        keep = ~solved
         if not keep.any():
             continue
         matrix = block.matrix[keep]
@@ -124,6 +124,17 @@ def _substituted(program: Program) -> BoolArray:
     return gone
 
 
+def _solved(program: Program, gone: BoolArray) -> list[BoolArray]:
+    """Per block, the rows that a column is solved from: the first that defines it; others stay as constraints."""
+    taken = np.zeros(program.size, dtype=np.bool_)
+    answer = []
+    for block in program.rows:
+        rows = (block.defines >= 0) & gone[block.defines] & ~taken[block.defines]
+        taken[block.defines[rows]] = True
+        answer.append(rows)
+    return answer
+
+
 def _definitions(
     program: Program, gone: BoolArray, new_index: IntArray, width: int
 ) -> tuple[sparse.csr_array, FloatArray, FloatArray]:
@@ -137,12 +148,9 @@ def _definitions(
     values = sparse.csr_array((np.ones(stay.size), (stay, new_index[stay])), shape=(n, width))
     offsets, error = np.zeros(n), np.zeros(n)
     reach = np.maximum(np.abs(program.lower), np.abs(program.upper))[stay]
-    ordered = sorted(
-        (b for b in program.rows if (b.defines >= 0).any()),
-        key=lambda b: int(b.defines[b.defines >= 0].min()),
-    )
-    for block in ordered:
-        chosen = np.flatnonzero((block.defines >= 0) & gone[block.defines])
+    solving = [(b, rows) for b, rows in zip(program.rows, _solved(program, gone)) if rows.any()]
+    for block, rows in sorted(solving, key=lambda pair: int(pair[0].defines[pair[1]].min())):
+        chosen = np.flatnonzero(rows)
         if not chosen.size:
             continue
         target = block.defines[chosen]
@@ -155,6 +163,8 @@ def _definitions(
         constant = block.lower[chosen] / pivot
         every = np.ones(n, dtype=np.bool_)
         lost = _lost(rest, every, values, offsets, error, reach, constant)
+        divided = numeric.gamma(1) * (abs(rest) @ (abs(values) @ reach + np.abs(offsets)))
+        lost = lost + np.where(np.abs(pivot) == 1, 0.0, divided)
         plain = (np.abs(pivot) == 1) & ~(abs(rest) @ gone.astype(np.float64) > 0)
         inner = sparse.coo_array(rest @ values)
         # a definition by columns that stay, with pivot 1 or -1, is copied without rounding

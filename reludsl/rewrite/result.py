@@ -15,6 +15,7 @@ import numpy as np
 from reludsl.backend import FloatArray
 from reludsl.bounds import Bounds, crown, forward_errors, settle_ties
 from reludsl.domain import Domain
+from reludsl.errors import InvalidInput
 from reludsl.expr import Input, as_domain
 from reludsl.io.rounding import rounded
 from reludsl.network import Network
@@ -103,7 +104,7 @@ def rewrite_network(
     chain = chain_of(network)
     checked = settle_ties(crown(network, domain)) if proved is None else proved
     tolerance = _tolerance(network, domain, checked)
-    if rounded(network, dtype) is not network:
+    if not _is_exact(network, dtype):
         # the weights are no numbers of that type, so that a file of it would hold another network
         dtype = np.float64
     if chain is None:
@@ -129,6 +130,14 @@ def rewrite_network(
         "; ".join(best.dropped),
         time.perf_counter() - start,
     )
+
+
+def _is_exact(network: Network, dtype: type[np.floating]) -> bool:
+    """Whether every constant of the network is a number of that type."""
+    try:
+        return rounded(network, dtype) is network
+    except InvalidInput:
+        return False
 
 
 def _tolerance(network: Network, domain: Domain, bounds: Bounds) -> FloatArray:
