@@ -20,7 +20,7 @@ from reludsl.backend import FloatArray, Matrix
 from reludsl.bounds import Bounds, crown, interval, linear_upper
 from reludsl.certificate import dual_bound
 from reludsl.domain import Ball, Box, Domain, Norm, Polytope
-from reludsl.errors import InvalidInput
+from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.exact import exactly, rounded_up
 from reludsl.network import INPUT, Network
 from reludsl.program import activity
@@ -71,7 +71,7 @@ def _bounds_misses(seed: int, method: Callable[[Network, Domain], Bounds]) -> Mi
     domain = _rough_domain(rng, network.input_size)
     try:
         boxes = method(network, domain).boxes
-    except InvalidInput as crossed:
+    except (InvalidInput, SolverFailed) as crossed:
         return [str(crossed)]
     corners = domain.maximiser(np.ones((2, domain.size)) * np.array([[1.0], [-1.0]]))
     misses: Misses = []
