@@ -25,6 +25,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("witness", "formulate"),
     ("bounds", "io", "data", "certificate", "passes", "plugins"),
     ("network", "program"),
+    ("program_text",),
+    ("blocks",),
     ("layers", "expr"),
     ("domain",),
     ("numeric", "exact", "progress"),

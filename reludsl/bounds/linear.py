@@ -20,8 +20,8 @@ import numpy as np
 from reludsl import numeric
 from reludsl.backend import FloatArray
 from reludsl.bounds.propagate import Bounds, interval
-from reludsl.domain import Box, Domain, LinearBounds
-from reludsl.layers import Activation, AffineLayer
+from reludsl.domain import Box, Domain
+from reludsl.layers import Activation, AffineLayer, LinearBounds
 from reludsl.network import INPUT, Network
 
 

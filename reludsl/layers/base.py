@@ -11,6 +11,7 @@ whatever shape the network gives the tensor. Two kinds exist so far:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
@@ -19,10 +20,23 @@ from scipy import sparse
 
 from reludsl import numeric
 from reludsl.backend import FloatArray, IntArray
-from reludsl.domain import Box, LinearBounds
+from reludsl.domain import Box
 from reludsl.exact import ExactArray, exactly
 
 Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearBounds:
+    """`lower_slope * z + lower_offset <= f(z) <= upper_slope * z + upper_offset`, element by element, on an interval.
+
+    All shapes (n,). True in exact arithmetic.
+    """
+
+    lower_slope: FloatArray
+    lower_offset: FloatArray
+    upper_slope: FloatArray
+    upper_offset: FloatArray
 
 
 @runtime_checkable

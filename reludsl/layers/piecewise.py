@@ -17,10 +17,10 @@ import numpy as np
 
 from reludsl import numeric
 from reludsl.backend import FloatArray, IntArray
-from reludsl.domain import Box, LinearBounds
+from reludsl.domain import Box
 from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray
-from reludsl.layers.base import Shape
+from reludsl.layers.base import LinearBounds, Shape
 
 
 @dataclass(frozen=True)
