@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from scipy import sparse
@@ -17,6 +21,7 @@ from reludsl.compress import compress
 from reludsl.domain import Box
 from reludsl.expr import Input
 from reludsl.formulate import compile_program
+from reludsl.io import write
 from reludsl.layers import Affine
 from reludsl.network import Network
 from reludsl.passes import lower
@@ -111,10 +116,27 @@ def compression(small: bool) -> Iterator[Figure]:
     yield Figure(f"compress {name} with proof", took, "certify alone", base, 20)
 
 
+def processes(small: bool) -> Iterator[Figure]:
+    """Whole processes, from the shell to the written file; the baseline imports the library and stops."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "net.npz"
+        write(trained("mnist_100x100_l1_0.0002_s0", 784, 100, 100, 10), source)
+        target = str(Path(folder) / "small.onnx")
+        base = best(partial(_process, "-c", "import reludsl"), 1 if small else 3)
+        command = ("-m", "reludsl", "compress", str(source), "--box", "0", "1", "--out", target, "--json")
+        took = best(partial(_process, *command), 1 if small else 3)
+        yield Figure("reludsl compress 784-100-100, whole process", took, "python -c 'import reludsl'", base, 6)
+
+
+def _process(*words: str) -> None:
+    subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
+
+
 CASES: dict[str, Callable[[bool], Iterator[Figure]]] = {
     "bounds": bounds,
     "compilation": compilation,
     "certificates": certificates,
     "ladder": ladder,
     "compression": compression,
+    "processes": processes,
 }

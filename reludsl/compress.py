@@ -66,7 +66,7 @@ def compress(
     if facts is not None:
         if facts.network is not network:
             raise InvalidInput("the facts are about another network; give those that `stable` returned for this one")
-        return rewrite_network(network, where, facts.bounds, fold=policy, dtype=dtype)
+        return rewrite_network(network, where, facts.bounds, fold=policy, dtype=dtype, progress=progress)
     found = stable(
         network,
         where,
@@ -78,4 +78,6 @@ def compress(
         seed=seed,
         progress=progress,
     )
-    return rewrite_network(network, where, found.bounds, proved=found.bounds, fold=policy, dtype=dtype)
+    return rewrite_network(
+        network, where, found.bounds, proved=found.bounds, fold=policy, dtype=dtype, progress=progress
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from ladder import hard_network
 from solvers import solver
@@ -171,7 +172,6 @@ def test_missing_and_damaged_files_get_one_line_and_leave_nothing(run: Run, tmp_
 
 
 def test_unsupported_operator_is_named_with_the_supported_ones(run: Run, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
     value = onnx.helper.make_tensor_value_info
     node = onnx.helper.make_node("Sigmoid", ["x"], ["y"], name="squash")
     float_ = onnx.TensorProto.FLOAT
@@ -182,7 +182,6 @@ def test_unsupported_operator_is_named_with_the_supported_ones(run: Run, tmp_pat
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_no_numbers_are_refused(bad: float, run: Run, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
     weight = np.array([[1.0, bad]], dtype=np.float32)
     value, float_ = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(
@@ -200,7 +199,6 @@ def test_weights_that_are_no_numbers_are_refused(bad: float, run: Run, tmp_path:
 
 
 def test_shape_mismatch_is_refused(run: Run, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
     value, float_ = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)],

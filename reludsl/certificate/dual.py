@@ -44,7 +44,7 @@ def dual_bound(matrix: Matrix, cost: FloatArray, duals: FloatArray) -> float:
     size = float(np.abs(reduced) @ reach + np.abs(y) @ np.abs(side))
     error = (
         numeric.gamma(reach.size + y.size + 2) * size
-        + float(lost @ reach) * (1 + 1e-9)
+        + float(numeric.inflated(lost @ reach))
         + numeric.underflow(terms + reach.size) * (1.0 + float(reach.sum()))
     )
     return float(numeric.up(np.asarray(value), error))

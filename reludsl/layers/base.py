@@ -231,4 +231,4 @@ class AffineLayer(ABC):
         return np.where(self.absolute(np.ones_like(magnitude)) == 0, 0.0, lost)
 
     def forward_error(self, box: Box, error: FloatArray) -> FloatArray:
-        return np.asarray(self.absolute(error) * (1 + 1e-9) + self.rounding(box.magnitude + error))
+        return np.asarray(numeric.inflated(self.absolute(error)) + self.rounding(box.magnitude + error))

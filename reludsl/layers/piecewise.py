@@ -185,7 +185,7 @@ class PiecewiseLinear:
         farthest = max(abs(c) for c in self.intercepts)
         if farthest or not all(s in (0.0, 1.0, -1.0) for s in self.slopes):
             here = here + 8 * numeric.UNIT * (self.lipschitz * reach + farthest)
-        return np.asarray(self.lipschitz * error * (1 + 1e-12) + here)
+        return np.asarray(numeric.inflated(self.lipschitz * error) + here)
 
     def _vertices(self, box: Box) -> FloatArray:
         """Both ends and every break cut to the interval: (K + 2, n). f is linear between neighbours."""

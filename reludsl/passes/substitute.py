@@ -94,7 +94,7 @@ def _lost(
     touched = (abs(matrix) @ gone.astype(np.float64) > 0) & ~_copied(matrix, values, offsets, error)
     terms = int(np.diff(matrix.indptr).max(initial=0)) + int(np.diff(values.indptr).max(initial=0))
     size = abs(matrix) @ (abs(values) @ reach + np.abs(offsets)) + np.abs(constant)
-    lost = abs(matrix) @ error * (1 + 1e-9) + numeric.gamma(terms + 4) * size
+    lost = numeric.inflated(abs(matrix) @ error) + numeric.gamma(terms + 4) * size
     return np.where(touched, lost + numeric.underflow(terms) * (1.0 + reach.sum()), 0.0)
 
 

@@ -88,14 +88,14 @@ def output_difference(old: Chain, new: Chain, map: NeuronMap, known: Knowledge) 
         moved = _layer_difference(old, known, (stage, rows), (anchor, columns), layer.weight, layer.bias, moved)
         if not last:
             assert layer.activation is not None
-            moved = layer.activation.lipschitz * moved * (1 + 1e-12)
+            moved = numeric.inflated(layer.activation.lipschitz * moved)
             anchor, columns = stage, rows
     for node in new.suffix:
         if isinstance(node.layer, Activation):
-            moved = node.layer.lipschitz * moved * (1 + 1e-12)
+            moved = numeric.inflated(node.layer.lipschitz * moved)
         else:
             assert isinstance(node.layer, AffineLayer)
-            moved = node.layer.absolute(moved) * (1 + 1e-9)
+            moved = numeric.inflated(node.layer.absolute(moved))
     return moved
 
 
@@ -128,7 +128,7 @@ def _layer_difference(
         gap = gap.substitute(old, known, between)
     matrix = gap.matrix.copy()
     matrix[:, anchor[1]] += weight
-    gap.radius = gap.radius + np.abs(weight) @ moved * (1 + 1e-9)
+    gap.radius = gap.radius + numeric.inflated(np.abs(weight) @ moved)
     box = known.source if anchor[0] < 0 else known.post[anchor[0]]
     reach = np.maximum(*np.abs(box))
     gap.radius = gap.radius + 2 * numeric.UNIT * (np.abs(matrix) @ reach)

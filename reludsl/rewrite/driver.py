@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reludsl.backend import FloatArray
+from reludsl.progress import OnProgress, Progress, silent
 from reludsl.rewrite.base import Knowledge, NeuronMap, Rewrite, Site
 from reludsl.rewrite.chain import Chain
 from reludsl.rewrite.collapse import Collapse
@@ -66,6 +67,7 @@ class Driver:
         tolerance: what the output change may come to.
         fold: when stages are folded.
         dtype: type that new weights are rounded to.
+        progress: told before every trial, with the neurons that went so far.
     """
 
     original: Chain
@@ -74,6 +76,7 @@ class Driver:
     tolerance: FloatArray
     fold: FoldPolicy
     dtype: np.dtype[np.floating]
+    progress: OnProgress = silent
 
     def run(self) -> State:
         """The network when nothing applies any more."""
@@ -95,6 +98,8 @@ class Driver:
         result = rewrite.apply(state.chain, known, site, self.dtype)
         map = state.map.then(result.map)
         step = Step(rewrite.name, state.chain.layers[site.stage].name, int(site.neurons.size))
+        total = sum(d.width for d in self.original.layers[:-1])
+        self.progress(Progress(f"rewriting {step.stage}", total - state.neurons, total))
         return replace(state, chain=result.chain, map=map, log=(*state.log, step), error=self._error(result.chain, map))
 
     def _exact(self, state: State, rewrite: Rewrite) -> State:

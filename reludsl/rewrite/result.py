@@ -19,6 +19,7 @@ from reludsl.errors import InvalidInput
 from reludsl.expr import Input, as_domain
 from reludsl.io.rounding import rounded
 from reludsl.network import Network
+from reludsl.progress import OnProgress, silent
 from reludsl.rewrite.base import Knowledge, NeuronMap
 from reludsl.rewrite.chain import chain_of, obstacle
 from reludsl.rewrite.driver import Driver, Step
@@ -80,6 +81,7 @@ def rewrite_network(
     proved: Bounds | None = None,
     fold: FoldPolicy = FoldPolicy.AUTO,
     dtype: type[np.floating] = np.float32,
+    progress: OnProgress = silent,
 ) -> Compression:
     """Rewrite a network as far as the bounds allow, and bound the change.
 
@@ -89,6 +91,7 @@ def rewrite_network(
             `bounds` comes out as unproved.
         fold: when to fold stages of stable neurons.
         dtype: type of the file; float64 is used where float32 would cost neurons.
+        progress: called now and then.
 
     >>> from reludsl.layers import Affine, relu
     >>> net = Network.chain([Affine(np.array([[1.0], [-1.0], [1.0]]), np.array([0.0, -1.0, 1.0])), relu,
@@ -114,9 +117,9 @@ def rewrite_network(
         kind = np.dtype(dtype)
         return Compression(network, network, identity, (), none, tolerance, kind, reason, time.perf_counter() - start)
     known, proof = Knowledge.of(chain, bounds), Knowledge.of(chain, checked)
-    best = Driver(chain, known, proof, tolerance, fold, np.dtype(dtype)).run()
+    best = Driver(chain, known, proof, tolerance, fold, np.dtype(dtype), progress).run()
     if best.dropped and best.dtype != np.float64:
-        double = Driver(chain, known, proof, tolerance, fold, np.dtype(np.float64)).run()
+        double = Driver(chain, known, proof, tolerance, fold, np.dtype(np.float64), progress).run()
         if double.neurons < best.neurons and (double.error <= tolerance).all():
             best = double
     return Compression(
