@@ -293,3 +293,11 @@ def test_every_rewrite_alone_keeps_traces_and_the_function(made: tuple[Network, 
                 np.testing.assert_allclose(z, before.pre[kept.stage][:, kept.neurons], atol=1e-9)
             assert built.neurons < net.neurons
             assert output_difference(view, result.chain, result.map, known).max() < 1e-9
+
+
+@pytest.mark.parametrize("width", [0.01, 1.0, 100.0])
+def test_rank_merge_keeps_the_earlier_neurons_whatever_the_domain_looks_like(width: float) -> None:
+    net, box = rank_merge()
+    # x3 only shifts: unit 0 and 2 hold it alike, so that its width changes their norms and not the dependency
+    wide = Box(box.lower, box.upper + np.array([0.0, 0.0, 0.0, width]))
+    assert compress(net, wide).map.stages[0].neurons.tolist() == [0, 1, 3]

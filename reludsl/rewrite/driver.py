@@ -21,6 +21,9 @@ from reludsl.rewrite.fold import Fold, FoldPolicy
 from reludsl.rewrite.merge import Merge, candidates
 from reludsl.rewrite.remove import Remove
 
+THRESHOLDS = (0.1, 0.5)
+"""Of pivoting in a merge: the first keeps earlier neurons, the second is better conditioned and may need fewer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -114,33 +117,45 @@ class Driver:
 
     def _merge(self, state: State) -> State:
         for stage in reversed(range(state.chain.depth)):
-            options = candidates(state.chain, self.known.restricted(state.map), stage)
+            options = self._options(state, stage, THRESHOLDS[0])
             if not options:
                 continue
-            allowed = self._share(state, stage + 1)
-            # a larger basis leaves less over, so that the smallest that is allowed is found by halving; what is
-            # taken was measured itself, whatever lies between
-            best = None
-            low, high = 0, len(options)
-            while low < high:
-                middle = (low + high) // 2
-                trial = self._apply(state, Merge(), options[middle])
-                if (trial.error <= allowed).all():
-                    best, high = trial, middle
-                else:
-                    low = middle + 1
+            # among equals the first threshold counts: it keeps earlier neurons
+            tried = [self._smallest(state, stage, options)]
+            tried += [self._smallest(state, stage, self._options(state, stage, t)) for t in THRESHOLDS[1:]]
+            best = min(tried, key=lambda s: s.neurons)
+            active = options[0].basis.size + options[0].neurons.size
+            basis = active - (state.neurons - best.neurons)
             rank = _numerical_rank(options[0], state.chain, stage)
-            basis = options[0].basis.size + low
             if basis > rank:
                 name = state.chain.layers[stage].name
                 reason = (
                     f"{name}: {basis} of its stably active neurons stay although their rows have rank {rank}: "
                     "fewer would change the output by more than the tolerance"
                 )
-                state = replace(state, dropped=(*state.dropped, reason))
-                best = best and replace(best, dropped=state.dropped)
-            state = best or state
+                best = replace(best, dropped=(*best.dropped, reason))
+            state = best
         return state
+
+    def _options(self, state: State, stage: int, threshold: float) -> list[Site]:
+        return candidates(state.chain, self.known.restricted(state.map), stage, threshold)
+
+    def _smallest(self, state: State, stage: int, options: list[Site]) -> State:
+        """The state after the boldest of some merges whose bound is allowed; the same state if none is.
+
+        A larger basis leaves less over, so that it is found by halving; what is taken was measured itself,
+        whatever lies between.
+        """
+        allowed = self._share(state, stage + 1)
+        best, low, high = state, 0, len(options)
+        while low < high:
+            middle = (low + high) // 2
+            trial = self._apply(state, Merge(), options[middle])
+            if (trial.error <= allowed).all():
+                best, high = trial, middle
+            else:
+                low = middle + 1
+        return best
 
     def _fold(self, state: State) -> State:
         rewrite = Fold(self.fold)

@@ -86,11 +86,14 @@ def combination(rows: FloatArray, before: FloatArray, site: Site) -> FloatArray:
     return np.asarray(linalg.lstsq(scaled[site.basis].T, scaled[site.neurons].T)[0].T)
 
 
-def candidates(chain: Chain, known: Knowledge, stage: int) -> list[Site]:
+def candidates(chain: Chain, known: Knowledge, stage: int, threshold: float = 0.5) -> list[Site]:
     """Merges of one stage, the boldest first: bases of the numerical rank, then one neuron more at a time.
 
     Pivoted QR orders the neurons; the first r of them are the basis of size r. Sizes below the numerical rank
     are offered too, down to where what the basis leaves over is 1e-3 of the largest row.
+
+    Args:
+        threshold: of the pivoting, see `pivot_order`.
     """
     _, slope, _ = pieces(chain, known, stage)
     active = np.flatnonzero(np.isfinite(slope) & (slope != 0))
@@ -98,7 +101,7 @@ def candidates(chain: Chain, known: Knowledge, stage: int) -> list[Site]:
         return []
     rows, _ = affine_rows(chain, known, stage)
     scaled = _scaled(rows, known.before(stage))[active]
-    order, left = pivot_order(scaled)
+    order, left = pivot_order(scaled, threshold)
     smallest = int((left > 1e-3 * left[0]).sum()) if left[0] > 0 else 0
     pivots = active[order]
     return [_site(stage, pivots, r) for r in range(smallest, active.size)]
