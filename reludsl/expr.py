@@ -293,12 +293,20 @@ def ball(
     clip: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     name: str = "x",
 ) -> Input:
-    """An input with ||x - center|| <= radius, within clip where given (see `reludsl.domain.Ball`)."""
+    """An input with ||x - center|| <= radius, within clip where given (see `reludsl.domain.Ball`).
+
+    >>> ball([0.5, 1.0], 0.25, clip=(0, 1)).domain.enclosure.upper
+    array([0.75, 1.  ])
+    """
     return Input(Ball(np.asarray(center, dtype=np.float64), radius, norm, clip), name)
 
 
 def polytope(matrix: npt.ArrayLike, limit: npt.ArrayLike, within: Box, name: str = "x") -> Input:
-    """An input in a box with matrix @ x <= limit (see `reludsl.domain.Polytope`)."""
+    """An input in a box with matrix @ x <= limit (see `reludsl.domain.Polytope`).
+
+    >>> polytope([[1.0, 1.0]], [1.0], Box([0, 0], [1, 1])).domain.contains(np.array([[0.9, 0.9]]))
+    array([False])
+    """
     rows, sides = np.asarray(matrix, dtype=np.float64), np.asarray(limit, dtype=np.float64)
     return Input(Polytope(rows, sides, within), name)
 

@@ -72,6 +72,9 @@ def load(name: str | Backend) -> Backend:
     Raises:
         MissingBackend: no such backend, or its solver is not installed.
         InvalidInput: the backend has no variants, or two distributions claim the same name.
+
+    >>> load("highs").name
+    'highs'
     """
     if not isinstance(name, str):
         return name

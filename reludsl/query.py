@@ -222,7 +222,16 @@ def minimize(
     threads: int = 1,
     seed: int = 0,
 ) -> Answer:
-    """min of an expression over its domains (see `maximize`)."""
+    """min of an expression over its domains (see `maximize`).
+
+    >>> from reludsl.expr import box
+    >>> from reludsl.layers import Affine, relu
+    >>> from reludsl.testing import EnumerationBackend
+    >>> net = Network.chain([Affine(np.array([[2.0]]), np.array([-1.0])), relu], (1,))
+    >>> answer = minimize(net.trace(box(0, 1, (1,))).pre[0], backend=EnumerationBackend())
+    >>> round(answer.bound, 5), answer.value
+    (-1.0, -1.0)
+    """
     with Session([expr], backend=backend, threads=threads, seed=seed) as session:
         return session.minimize(expr, time_limit=time_limit, relax=relax)
 
@@ -241,6 +250,14 @@ def bounds(
     Args:
         time_limit: seconds for all of it, shared evenly.
         relax: over the LP relaxation: faster, wider.
+
+    >>> from reludsl.expr import box
+    >>> from reludsl.layers import Affine, relu
+    >>> from reludsl.testing import EnumerationBackend
+    >>> net = Network.chain([Affine(np.array([[2.0], [1.0]]), np.array([-1.0, 3.0])), relu], (1,))
+    >>> found = bounds(net.trace(box(0, 1, (1,))).pre[0], backend=EnumerationBackend())
+    >>> found.lower.round(4), found.upper.round(4)
+    (array([-1.,  3.]), array([1., 4.]))
     """
     start = time.perf_counter()
     lowest, highest = [], []
@@ -273,6 +290,11 @@ def network_bounds(
 
     Raises:
         InvalidInput: no such method.
+
+    >>> from reludsl.layers import Affine, relu
+    >>> net = Network.chain([Affine(np.array([[2.0]]), np.array([-1.0])), relu], (1,))
+    >>> network_bounds(net, Box([0.0], [1.0]), method="interval").pre(net.hidden[0]).upper.round(9)
+    array([1.])
     """
     domain = as_domain(where)
     if method not in METHODS:

@@ -50,6 +50,10 @@ def read(path: str | os.PathLike[str], *, check: bool = True) -> Network:
         FileProblem: missing, damaged, or a name of no known format.
         InvalidInput: weights or shapes that make no network.
         UnsupportedOperator: an operator that no layer stands for.
+
+    >>> from reludsl.data import path
+    >>> read(path("digits.onnx")).neurons
+    80
     """
     return read_npz(path) if _suffix(path) == ".npz" else read_onnx(path, check=check)
 
@@ -60,6 +64,13 @@ def write(net: Network, path: str | os.PathLike[str]) -> None:
     Raises:
         FileProblem: a name of no known format, or a folder that takes no file.
         InvalidInput, UnsupportedOperator: a weight or a layer that the format does not hold.
+
+    >>> import tempfile
+    >>> from reludsl.data import path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(read(path("digits.onnx")), f"{folder}/copy.npz")
+    ...     read(f"{folder}/copy.npz").neurons
+    80
     """
     if _suffix(path) == ".npz":
         write_npz(net, path)
