@@ -47,7 +47,7 @@ def bounds(small: bool) -> Iterator[Figure]:
         took,
         f"forward pass of {rows} points",
         base,
-        200 if small else 20,
+        100 if small else 6,
     )
     cheap = best(lambda: interval(network, domain))
     yield Figure("interval bounds of all layers", cheap, "CROWN bounds of all layers", took, 1.0)
@@ -62,7 +62,7 @@ def compilation(small: bool) -> Iterator[Figure]:
     x = Input(known[network].domain)
     base = best(lambda: [sparse.csr_array(n.layer.weight) for n in network.nodes if isinstance(n.layer, Affine)])
     took = best(lambda: compile_program([network(x)], known))
-    yield Figure("compile to a disjunctive program", took, "the weights as sparse matrices", base, 400 if small else 30)
+    yield Figure("compile to a disjunctive program", took, "the weights as sparse matrices", base, 60 if small else 10)
     program = compile_program([network(x)], known).program
     lowered = best(lambda: lower(program).matrix())
     yield Figure(
@@ -70,7 +70,7 @@ def compilation(small: bool) -> Iterator[Figure]:
         lowered,
         "the weights as sparse matrices",
         base,
-        800 if small else 60,
+        250 if small else 45,
     )
 
 
@@ -87,7 +87,7 @@ def certificates(small: bool) -> Iterator[Figure]:
         took = best(partial(stable, network, domain, time_limit=30))
         base = _forward(network, 4000)
         left = f"{facts.neurons - facts.undecided} of {facts.neurons} decided"
-        yield Figure(f"certify {name} ({left})", took, "forward pass of 4,000 points", base, 40)
+        yield Figure(f"certify {name} ({left})", took, "forward pass of 4,000 points", base, 20)
 
 
 def ladder(small: bool) -> Iterator[Figure]:
@@ -103,7 +103,7 @@ def ladder(small: bool) -> Iterator[Figure]:
     with Model(compiled, plugins.default(), Limits()) as model:
         base = best(lambda: [model.optimise(pre[k], Sense.MAXIMIZE, relax=True) for k in range(count)], 1)
     base *= 2 * network.neurons / count
-    yield Figure("certify 784-100-100, every neuron", took, "one LP per neuron and side (extrapolated)", base, 0.2)
+    yield Figure("certify 784-100-100, every neuron", took, "one LP per neuron and side (extrapolated)", base, 0.1)
 
 
 def compression(small: bool) -> Iterator[Figure]:
@@ -113,7 +113,7 @@ def compression(small: bool) -> Iterator[Figure]:
     domain = Box.full(0, 1, (784,))
     base = best(lambda: stable(network, domain))
     took = best(lambda: compress(network, domain))
-    yield Figure(f"compress {name} with proof", took, "certify alone", base, 20)
+    yield Figure(f"compress {name} with proof", took, "certify alone", base, 10)
 
 
 def processes(small: bool) -> Iterator[Figure]:
@@ -125,7 +125,7 @@ def processes(small: bool) -> Iterator[Figure]:
         base = best(partial(_process, "-c", "import reludsl"), 1 if small else 3)
         command = ("-m", "reludsl", "compress", str(source), "--box", "0", "1", "--out", target, "--json")
         took = best(partial(_process, *command), 1 if small else 3)
-        yield Figure("reludsl compress 784-100-100, whole process", took, "python -c 'import reludsl'", base, 6)
+        yield Figure("reludsl compress 784-100-100, whole process", took, "python -c 'import reludsl'", base, 4)
 
 
 def _process(*words: str) -> None:

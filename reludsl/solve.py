@@ -249,7 +249,8 @@ class Model:
         sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
         if integral and part.scale * TOLERANCE >= 1.0:
             # a tolerance times such numbers is no small thing: the tree's bound proves nothing, the relaxation's does
-            relaxed = part.session.solve(relax=True, time_limit=time_limit)
+            left = None if time_limit is None else max(0.01, time_limit - result.seconds)
+            relaxed = part.session.solve(relax=True, time_limit=left)
             proved = self._bound(part, row, constant, sign, False, relaxed)
             note = f"numbers up to {part.scale:.1g} are beyond the solver's tolerance: the bound is that of the LP"
             result = replace(result, note="; ".join(filter(None, [result.note, note])))

@@ -99,9 +99,9 @@ class _Stage:
         with Model(compiled, self.backend, self.limits) as model:
             for k in range(len(goals)):
                 neuron, sign = int(goals.neuron[k]), float(goals.sign[k])
-                self.progress(Progress(f"solves, {self.stage.name}", self.ledger.decided(), network.neurons))
                 start = time.perf_counter()
                 try:
+                    self.progress(Progress(f"solves, {self.stage.name}", self.ledger.decided(), network.neurons))
                     if not self._open(neuron):
                         continue
                     if self.budget.spent():
@@ -116,7 +116,8 @@ class _Stage:
                     # what this solver said in this stage contradicts what was seen: none of it is used
                     self.ledger.bounds = before
                     for other in np.unique(goals.neuron).tolist():
-                        self._unknown(other, f"{self.backend.name} cannot be trusted here: {error}", 0.0)
+                        spent = time.perf_counter() - start if other == neuron else 0.0
+                        self._unknown(other, f"{self.backend.name} cannot be trusted here: {error}", spent)
                     return
                 if reason:
                     self._unknown(neuron, reason, time.perf_counter() - start)
@@ -212,10 +213,14 @@ class _Stage:
             return f"{self.backend.name} failed: {outcome.note or outcome.status.value}"
         if outcome.status is Status.INFEASIBLE:
             return f"{self.backend.name} called a feasible program infeasible; its answer is not used"
+        side = "at most" if sign > 0 else "at least"
+        proved = f"the {word} is proved to be {side} {outcome.bound:.3g}, the break is at {threshold:g}"
         if outcome.status is Status.LIMIT:
-            return f"time limit; the {word} is proved to be within {outcome.bound:.3g} of a break at {threshold:g}"
+            return f"time limit; {proved}"
         if Capability.BOUND not in self.backend.capabilities:
             return f"{self.backend.name} proves no bounds; use a backend that does, e.g. backend='highs'"
+        if abs(outcome.bound - threshold) > 10 * model.slack():
+            return f"{proved}; {outcome.note or outcome.status.value}"
         return (
             f"the {word} is {outcome.bound:.3g}, closer to the break at {threshold:g} than the solver's "
             f"tolerance {model.slack():.1g} can tell"
