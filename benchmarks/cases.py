@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from benchmarks.measure import Figure, best
+from benchmarks.formulations import formulations
+from benchmarks.measure import Figure, Measured, best
 from benchmarks.nets import random_network, trained
 from reludsl import plugins
 from reludsl.backend import Limits, Sense
@@ -132,11 +133,12 @@ def _process(*words: str) -> None:
     subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
 
 
-CASES: dict[str, Callable[[bool], Iterator[Figure]]] = {
+CASES: dict[str, Callable[[bool], Iterator[Measured]]] = {
     "bounds": bounds,
     "compilation": compilation,
     "certificates": certificates,
     "ladder": ladder,
     "compression": compression,
     "processes": processes,
+    "formulations": formulations,
 }

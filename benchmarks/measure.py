@@ -5,6 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class Measured(Protocol):
+    """What a benchmark yields: a line to print, and whether what it asserts holds."""
+
+    @property
+    def holds(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,10 @@ smaller = rd.compress(net, domain)                 the same function, fewer neur
 answer = rd.maximize(net.trace(domain).pre[1][7])  a proved bound, and a witness that reaches the value
 """
 
+from reludsl.answer import Answer as Answer
+from reludsl.answer import Statistics as Statistics
+from reludsl.answer import Verdict as Verdict
+from reludsl.answer import Witness as Witness
 from reludsl.compress import compress as compress
 from reludsl.domain import Ball as Ball
 from reludsl.domain import Box as Box
@@ -19,6 +23,10 @@ from reludsl.expr import Expr as Expr
 from reludsl.expr import ball as ball
 from reludsl.expr import box as box
 from reludsl.expr import polytope as polytope
+from reludsl.functions import absolute as absolute
+from reludsl.functions import argmax_is as argmax_is
+from reludsl.functions import argmin_is as argmin_is
+from reludsl.functions import close as close
 from reludsl.io import from_torch as from_torch
 from reludsl.io import read as read
 from reludsl.io import to_torch as to_torch
@@ -26,14 +34,23 @@ from reludsl.io import write as write
 from reludsl.layers import Affine as Affine
 from reludsl.layers import PiecewiseLinear as PiecewiseLinear
 from reludsl.layers import relu as relu
+from reludsl.logic import Condition as Condition
+from reludsl.logic import all_of as all_of
+from reludsl.logic import any_of as any_of
+from reludsl.logic import implies as implies
 from reludsl.network import Network as Network
 from reludsl.plugins import load as load
-from reludsl.query import Answer as Answer
 from reludsl.query import Session as Session
 from reludsl.query import bounds as bounds
+from reludsl.query import find as find
 from reludsl.query import maximize as maximize
 from reludsl.query import minimize as minimize
 from reludsl.query import network_bounds as network_bounds
+from reludsl.query import prove as prove
+from reludsl.question import Find as Find
+from reludsl.question import Maximize as Maximize
+from reludsl.question import Minimize as Minimize
+from reludsl.question import Prove as Prove
 from reludsl.rewrite import Compression as Compression
 from reludsl.rewrite import FoldPolicy as FoldPolicy
 from reludsl.stability import Facts as Facts

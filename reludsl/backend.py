@@ -12,15 +12,28 @@ Three rules make a backend honest:
    The two stop limits are the exception: where they lack, the solve runs to the end with gap 0, which
    answers the same question, and `Result.note` says so.
 
+And one makes it a good citizen: a solve ends within its time limit (10 % and a second more), and within two
+seconds of a keyboard interrupt, with `Status.INTERRUPTED`. For a solver that cannot be told to stop, `apart`
+does both.
+
 `reludsl.testing.conformance(backend)` checks all of it; `docs/how-to/add-a-backend.md` walks through one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import gc
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -28,17 +41,22 @@ from scipy import sparse
 
 from reludsl.errors import InvalidInput, MissingBackend, SolverFailed, UnsupportedCapability
 
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
 __all__ = [
     "Backend",
     "BoolArray",
     "Capability",
     "FloatArray",
+    "Indicators",
     "IntArray",
     "InvalidInput",
     "Limits",
     "Matrix",
     "MissingBackend",
     "OnPoint",
+    "OutOfTime",
     "PointKind",
     "Reply",
     "Result",
@@ -49,7 +67,9 @@ __all__ = [
     "Status",
     "Stop",
     "UnsupportedCapability",
+    "apart",
     "require",
+    "require_matrix",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -92,6 +112,8 @@ class Capability(enum.Flag):
     """`on_point` is called with the solution of the LP relaxation at the nodes of the tree."""
     LAZY_ROWS = enum.auto()
     """`on_point` may answer an incumbent with `Rows` that cut it off."""
+    INDICATOR = enum.auto()
+    """Rows that are required only where a binary column has a value (`Matrix.indicators`)."""
 
 
 class Status(enum.Enum):
@@ -102,6 +124,7 @@ class Status(enum.Enum):
     UNBOUNDED = "the objective grows without limit; with finite column bounds this is a solver fault"
     LIMIT = "the time limit was reached; the bound holds, the point (if any) is feasible"
     STOPPED = "a stop limit or a callback ended the solve; the bound holds, the point (if any) is feasible"
+    INTERRUPTED = "the user interrupted the solve; the bound holds, the point (if any) is feasible"
     FAILED = "the solver broke down; nothing may be concluded"
 
 
@@ -119,6 +142,34 @@ class Rows:
     matrix: sparse.csr_array
     lower: FloatArray
     upper: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Indicators:
+    """`lower[k] <= rows[k] @ x <= upper[k]` wherever `x[column[k]] == value[k]`. Shapes (m, n), (m,) four times.
+
+    A relaxation (`relax=True`) leaves these rows out, except where the bounds fix the column at the value.
+
+    Args:
+        column: an integer column with bounds in [0, 1] for each row.
+        value: False for 0, True for 1.
+    """
+
+    rows: sparse.csr_array
+    lower: FloatArray
+    upper: FloatArray
+    column: IntArray
+    value: BoolArray
+
+    def __post_init__(self) -> None:
+        m = self.rows.shape[0]
+        arrays = {"lower": self.lower, "upper": self.upper, "column": self.column, "value": self.value}
+        for name, array in arrays.items():
+            if array.shape != (m,):
+                raise InvalidInput(
+                    f"{name} of the indicators has shape {array.shape}, but there are {m} switched rows; "
+                    f"give an array of shape ({m},)"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +192,8 @@ class Matrix:
         row_lower, row_upper: shape (m,); -inf / inf where a side is absent; equal for an equation.
         lower, upper: shape (n,), finite: every column lives in a box, so that safe bounds exist.
         integer: shape (n,), True for a column that must be integral.
+        indicators: rows that a binary column switches, for a backend with `Capability.INDICATOR`; others refuse
+            them with `require_matrix`.
 
     Raises:
         InvalidInput: shapes that disagree, NaN, an infinite column bound.
@@ -152,6 +205,7 @@ class Matrix:
     lower: FloatArray
     upper: FloatArray
     integer: BoolArray
+    indicators: Indicators | None = None
 
     def __post_init__(self) -> None:
         m, n = self.rows.shape
@@ -174,6 +228,21 @@ class Matrix:
             )
         if np.isnan(self.row_lower).any() or np.isnan(self.row_upper).any() or np.isnan(self.rows.data).any():
             raise InvalidInput("a row holds NaN; check the weights of the network")
+        if self.indicators is not None:
+            self._check(self.indicators)
+
+    def _check(self, indicators: Indicators) -> None:
+        column, width = indicators.column, self.lower.size
+        if indicators.rows.shape[1] != width or not ((column >= 0) & (column < width)).all():
+            raise InvalidInput(
+                f"the indicators are about {indicators.rows.shape[1]} columns, but the matrix has {width}; give both "
+                "the same columns"
+            )
+        if not (self.integer[column] & (self.lower[column] >= 0) & (self.upper[column] <= 1)).all():
+            raise InvalidInput(
+                "a row is switched by a column that is no binary, so that its value need be neither 0 nor 1; switch "
+                "rows by integer columns with bounds in [0, 1]"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +273,8 @@ class Result:
         bound: proved bound on the objective: no feasible point is better. None when the solver proved none.
         row_duals: shape (m,), LP solves only: y such that c - A'y are the reduced costs of the objective as
             set. The sign convention is that of a minimisation of c x (for MAXIMIZE: of c x as well, so
-            y >= 0 on rows that are tight at their upper side).
+            y >= 0 on rows that are tight at their upper side). They may come with LIMIT and INTERRUPTED too:
+            any y proves some bound by weak duality.
         farkas: shape (m,), LP solves only: y that proves infeasibility, either sign.
         nodes: nodes of the tree, 0 for an LP.
         seconds: time spent in the solver.
@@ -252,9 +322,11 @@ class Session(Protocol):
     ) -> Result:
         """Solve for the current objective.
 
+        A keyboard interrupt is not raised: the result has status INTERRUPTED, and holds what was found so far.
+
         Args:
             relax: ignore integrality (an LP; brings duals).
-            time_limit: wall-clock seconds.
+            time_limit: wall-clock seconds, for all that the call does.
             gap: absolute and relative gap at which the solver may stop; 0 means solve to the end.
             stop_bound: stop as soon as the proved bound is at least this good for a proof: `<=` when
                 maximising, `>=` when minimising.
@@ -322,3 +394,141 @@ def require(backend: Backend, capability: Capability, instead: str) -> None:
     if missing:
         names = ", ".join(str(c.name) for c in Capability if c in missing)
         raise UnsupportedCapability(f"{backend.name} does not offer {names}, which this call needs; {instead}")
+
+
+def require_matrix(backend: Backend, matrix: Matrix) -> None:
+    """Raise unless the backend takes everything that the matrix holds; the first line of every `open`.
+
+    Raises:
+        UnsupportedCapability: the matrix holds rows that a binary switches, and the backend lacks INDICATOR.
+    """
+    if matrix.indicators is not None:
+        count = matrix.indicators.lower.size
+        instead = f"without them {count} rows would be lost: choose another formulation, such as 'big-m' or 'hull'"
+        require(backend, Capability.INDICATOR, instead)
+
+
+T = TypeVar("T")
+Ask = Callable[[Any], Any]
+
+_FORKING = threading.Lock()
+"""A child that inherits the pipe of another one would keep it open after the other's end."""
+
+
+class OutOfTime(TimeoutError):
+    """`apart` ended a call whose time was over."""
+
+
+def apart(call: Callable[[Ask], T], seconds: float | None = None, answer: Ask | None = None) -> T:
+    """Run a call in a forked process, which can be ended at any moment: for solvers that listen to nobody.
+
+    The call sees everything as it is now, without a copy; what it changes stays with it. Its standard output and
+    error go nowhere. Where a process cannot be forked (Windows) it runs in place, and ends when it likes.
+
+    Args:
+        call: gets `ask`: `ask(message)` is `answer(message)` of the waiting process. Returns what can be pickled.
+        seconds: time after which the process is ended.
+        answer: answers messages; what it raises ends the call and comes out of here.
+
+    Raises:
+        OutOfTime: the seconds are over.
+        KeyboardInterrupt: the user interrupted the wait.
+        SolverFailed: the process died, or its result cannot be pickled.
+    """
+    # imported late: importing this protocol must stay cheap
+    from multiprocessing import Pipe
+
+    answer = answer or (lambda message: None)
+    if not hasattr(os, "fork"):
+        return call(answer)
+    end = None if seconds is None else time.monotonic() + seconds
+    # An interrupt is for the waiting side alone: a terminal sends it to both.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with _FORKING, warnings.catch_warnings():
+        # Other threads do not exist in the child; nothing there waits for one.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        here, there = Pipe()
+        child = os.fork()
+        if child == 0:
+            here.close()
+            _serve(there, call)
+        there.close()
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        reply: T = _await(here, end, answer)
+        return reply
+    finally:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        here.close()
+
+
+def _await(here: Connection, end: float | None, answer: Ask) -> Any:
+    while True:
+        if not here.poll(None if end is None else max(end - time.monotonic(), 0.0)):
+            raise OutOfTime("the time is over, and the call had not ended")
+        try:
+            kind, content = here.recv()
+        except (EOFError, ConnectionError) as problem:
+            raise SolverFailed(
+                "the process in which the solver ran died, so that there is no answer; the program at hand makes "
+                "this solver crash: try another backend"
+            ) from problem
+        if kind == "returned":
+            return content
+        if kind == "raised":
+            raise content
+        here.send(answer(content))
+
+
+def _serve(there: Connection, call: Callable[[Ask], Any]) -> NoReturn:
+    """The child's whole life: nothing of the parent's stack may run on in it, whatever happens."""
+    try:
+        # Objects of the parent are not this process's to finalise.
+        gc.disable()
+        _end_with_parent()
+        null = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in (1, 2):
+            os.dup2(null, descriptor)
+
+        def ask(message: Any) -> Any:
+            there.send(("asked", message))
+            return there.recv()
+
+        def run() -> None:
+            try:
+                value = call(ask)
+            except BaseException as error:
+                there.send_bytes(_raised(error))
+                return
+            try:
+                reply = pickle.dumps(("returned", value))
+            except Exception as error:
+                reply = _raised(SolverFailed(f"the result of the solver's process cannot be handed over: {error}"))
+            there.send_bytes(reply)
+
+        # Solvers keep their schedulers per thread: a new one has none whose workers the fork has left behind.
+        runner = threading.Thread(target=run)
+        runner.start()
+        runner.join()
+    finally:
+        os._exit(0)
+
+
+def _raised(error: BaseException) -> bytes:
+    try:
+        reply = pickle.dumps(("raised", error))
+        pickle.loads(reply)
+    except Exception:
+        return pickle.dumps(("raised", SolverFailed(f"{type(error).__name__} in the solver's process: {error}")))
+    return reply
+
+
+def _end_with_parent() -> None:
+    """A killed parent cannot end its child; Linux can."""
+    if sys.platform == "linux":
+        with contextlib.suppress(Exception):
+            import ctypes
+
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)

@@ -103,6 +103,33 @@ class Disjunctions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class IndicatorRows:
+    """`lower <= matrix @ x <= upper`, each row required only where its column has its value.
+
+    Args:
+        column: (k,) a binary column of the program for each row.
+        value: (k,) False for 0, True for 1.
+    """
+
+    name: str
+    matrix: sparse.csr_array
+    lower: FloatArray
+    upper: FloatArray
+    column: IntArray
+    value: BoolArray
+
+    @property
+    def size(self) -> int:
+        return self.lower.size
+
+    @property
+    def uses(self) -> sparse.csr_array:
+        """(k, columns of the program), not 0 where a row mentions a column or is switched by it."""
+        switch = sparse.csr_array((np.ones(self.size), (np.arange(self.size), self.column)), shape=self.matrix.shape)
+        return sparse.csr_array(abs(self.matrix) + switch)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Objective:
     """`sum value[k] * x[index[k]] + offset`, to be minimised or maximised."""
 
@@ -122,6 +149,11 @@ class AffineMap:
 
     def __call__(self, x: FloatArray) -> FloatArray:
         return np.asarray(self.matrix @ x + self.offset)
+
+
+def widened(matrix: sparse.csr_array, width: int) -> sparse.csr_array:
+    """The same matrix with empty columns on its right."""
+    return sparse.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], width))
 
 
 def activity(matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:

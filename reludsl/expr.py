@@ -5,8 +5,11 @@
     2 * t.pre[1][7] - x[3] + 1
 
 An expression is sum_v A_v v + c over *variables* v: inputs, each with its domain, and values of a network's
-nodes at some input. Numpy arrays stand on either side of `+ - * / @`; `[]` selects, `sum()` adds up. The
-truth value of a symbol is refused: `if`, `and`, `max` on symbols would silently mean something else.
+nodes at some input. Numpy arrays stand on either side of `+ - * / @`; `[]` selects, `sum()` adds up, and
+`<= >= < > == !=` give conditions (`reludsl.logic`), element by element. Coefficients are float64: an expression
+means what its coefficients say after they were added up.
+
+The truth value of a symbol is refused: `if`, `and`, `max` on symbols would silently mean something else.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from scipy import sparse
 from reludsl.backend import FloatArray
 from reludsl.domain import Ball, Box, Domain, Norm, Polytope
 from reludsl.errors import InvalidInput
+from reludsl.logic import Atoms, Condition, all_of, any_of, slack
 
 if TYPE_CHECKING:
     from reludsl.network import Network
@@ -64,15 +68,39 @@ class NodeVariable:
         return self.application.network.size(self.node)
 
 
-Variable = InputVariable | NodeVariable
+@dataclass(frozen=True, eq=False)
+class SlackVariable:
+    """A number up to the slack of a condition: t <= slack(condition), so that max t is the largest slack.
+
+    Only a maximum of it means anything; `reludsl.proof` asks for nothing else.
+    """
+
+    condition: Condition
+
+    @property
+    def name(self) -> str:
+        return "slack"
+
+    @property
+    def size(self) -> int:
+        return 1
+
+
+Variable = InputVariable | NodeVariable | SlackVariable
 
 
 @dataclass(frozen=True, slots=True)
 class SymbolicTrace:
-    """Pre- and post-activations of every hidden stage, and the output, as expressions."""
+    """Pre- and post-activations of every hidden stage, and the output, as expressions.
+
+    Args:
+        active: per hidden stage the condition z_i > first break (for a ReLU: z_i > 0), a vector of conditions:
+            `active[1][7]` is the one of neuron 7. The other side is its negation, the break included.
+    """
 
     pre: tuple[Expr, ...]
     post: tuple[Expr, ...]
+    active: tuple[Atoms, ...]
     output: Expr
 
 
@@ -99,6 +127,25 @@ class Expr:
         eye = sparse.csr_array(sparse.eye_array(variable.size))
         return cls({variable: eye}, np.zeros(variable.size))
 
+    @classmethod
+    def stack(cls, exprs: Sequence[Expr]) -> Expr:
+        """The elements of several expressions, one after the other, as one.
+
+        >>> x = box(0, 1, (2,))
+        >>> Expr.stack([x, x[0] + 1]).size
+        3
+        """
+        if len(exprs) == 1:
+            return exprs[0]
+        variables = list(dict.fromkeys(v for expr in exprs for v in expr.terms))
+        terms = {
+            v: sparse.csr_array(
+                sparse.vstack([e.terms.get(v, sparse.csr_array((e.size, v.size))) for e in exprs], format="csr")
+            )
+            for v in variables
+        }
+        return cls(terms, np.concatenate([np.zeros(0), *(e.constant for e in exprs)]))
+
     @property
     def size(self) -> int:
         return int(self.constant.size)
@@ -114,6 +161,29 @@ class Expr:
             "an expression has no truth value: it stands for many inputs at once. "
             "Write `a & b` for `a and b`, `(lo <= x) & (x <= hi)` for `lo <= x <= hi`, "
             "and ask maximize(...) for `max(...)`"
+        )
+
+    def __le__(self, other: Any) -> Atoms:
+        return Atoms(self - other)
+
+    def __ge__(self, other: Any) -> Atoms:
+        return Atoms(other - self)
+
+    def __lt__(self, other: Any) -> Atoms:
+        return Atoms(self - other, strict=True)
+
+    def __gt__(self, other: Any) -> Atoms:
+        return Atoms(other - self, strict=True)
+
+    def __eq__(self, other: Any) -> Condition:  # type: ignore[override]
+        return all_of(self <= other, self >= other)
+
+    def __ne__(self, other: Any) -> Condition:  # type: ignore[override]
+        return any_of(self < other, self > other)
+
+    def __contains__(self, other: Any) -> bool:
+        raise TypeError(
+            "`in` asks for a truth value, and an expression has none; compare instead, e.g. any_of(y == v for v in ys)"
         )
 
     def __neg__(self) -> Expr:
@@ -196,6 +266,7 @@ class Expr:
         return SymbolicTrace(
             tuple(value(s.pre) for s in network.hidden),
             tuple(value(str(s.activation)) for s in network.hidden),
+            tuple(_beyond(value(s.pre), network.activation(s).breaks) for s in network.hidden),
             value(network.output),
         )
 
@@ -205,6 +276,8 @@ class Expr:
         for variable, matrix in self.terms.items():
             if isinstance(variable, InputVariable):
                 inner = np.asarray(point[variable], dtype=np.float64).ravel()
+            elif isinstance(variable, SlackVariable):
+                inner = slack(variable.condition, lambda expr: expr.value(point)[None, :])
             else:
                 application = variable.application
                 argument = application.argument.value(point)
@@ -218,9 +291,17 @@ class Expr:
         for variable in self.terms:
             if isinstance(variable, InputVariable):
                 found[variable] = None
+            elif isinstance(variable, SlackVariable):
+                for atoms in variable.condition.atoms:
+                    found.update(dict.fromkeys(atoms.expr.inputs()))
             else:
                 found.update(dict.fromkeys(variable.application.argument.inputs()))
         return tuple(found)
+
+
+def _beyond(z: Expr, breaks: tuple[float, ...]) -> Atoms:
+    """z_i > first break; with no break at all nobody is beyond it."""
+    return z > breaks[0] if breaks else Atoms(z * 0.0 + 1.0)
 
 
 def _numbers(value: Any, verb: str) -> FloatArray:

@@ -14,28 +14,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from reludsl import numeric
 from reludsl.backend import FloatArray, IntArray
-from reludsl.bounds import Bounds, crown
+from reludsl.bounds import Bounds, crown, expression_upper
+from reludsl.conditions import Place, lower_condition, slack_range
 from reludsl.domain import Box, Domain
 from reludsl.errors import InvalidInput
-from reludsl.expr import Application, Expr, InputVariable, NodeVariable, Variable
-from reludsl.layers import Activation, AffineLayer
+from reludsl.expr import Application, Expr, InputVariable, NodeVariable, SlackVariable, Variable
+from reludsl.layers import Activation, AffineLayer, Reshape
+from reludsl.logic import ALWAYS, Condition
 from reludsl.network import INPUT, Network
 from reludsl.program import Columns, Disjunctions, Program, RowBlock, activity
+
+Known = Mapping[Network, Bounds] | Mapping[Application, Bounds]
+"""Proved bounds: of a network, used where its domain is the one at hand, or of one application of it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Compiled:
-    """A program, and where the variables of the expressions stand in its original columns."""
+    """A program, where the variables of the expressions stand in its original columns, and the bounds behind it."""
 
     program: Program
     position: Mapping[Variable, slice]
+    bounds: Mapping[Application, Bounds] = field(default_factory=dict)
 
     def row(self, expr: Expr) -> tuple[IntArray, FloatArray, float]:
         """An expression of size 1 as coefficients over the original columns: (index, value, offset).
@@ -134,7 +141,8 @@ def affine_chain(network: Network, node: str, boxes: Mapping[str, Box]) -> Affin
         layer = network.by_name[at].layer
         if not isinstance(layer, AffineLayer):
             break
-        layers.append(layer)
+        if not isinstance(layer, Reshape):  # another shape of the same flat vector
+            layers.append(layer)
         at = network.by_name[at].source
     size = network.size(at)
     matrix: FloatArray | sparse.csr_array | None = None
@@ -168,13 +176,15 @@ def _is_variable(expr: Expr) -> bool:
 class _Builder:
     """Grows the blocks of a program, in an order in which everything comes after what it depends on."""
 
-    def __init__(self, known: Mapping[Network, Bounds]) -> None:
-        self.known = known
+    def __init__(self, known: Known) -> None:
+        self.known: Mapping[Any, Bounds] = known
         self.columns: list[Columns] = []
         self.rows: list[tuple[str, sparse.csr_array, FloatArray, FloatArray, IntArray]] = []
         self.groups: list[tuple[str, Activation, Box, IntArray, IntArray]] = []
+        self.alternations: list[Disjunctions] = []
         self.position: dict[Variable, slice] = {}
         self.bounds: dict[Application, Bounds] = {}
+        self._ranges: dict[Expr, tuple[FloatArray, FloatArray]] = {}
         self.names: set[str] = set()
         self.width = 0
 
@@ -225,7 +235,8 @@ class _Builder:
             domain = self.domain_of(application.argument)
             known = self.known.get(network)
             fits = known is not None and known.domain is domain
-            self.bounds[application] = known if fits and known is not None else crown(network, domain)
+            mine = self.known.get(application) or (known if fits else None)
+            self.bounds[application] = crown(network, domain) if mine is None else mine
         return self.bounds[application]
 
     def domain_of(self, argument: Expr) -> Domain:
@@ -236,14 +247,17 @@ class _Builder:
                 return variable.domain
         low, high = np.array(argument.constant), np.array(argument.constant)
         for variable, matrix in argument.terms.items():
-            box = (
-                variable.domain.enclosure
-                if isinstance(variable, InputVariable)
-                else self.bounds_of(variable.application).boxes[variable.node]
-            )
+            box = self._box_of(variable)
             least, most = activity(matrix, box.lower, box.upper)
             low, high = np.nextafter(low + least, -np.inf), np.nextafter(high + most, np.inf)
         return Box(low, high)
+
+    def _box_of(self, variable: Variable) -> Box:
+        if isinstance(variable, InputVariable):
+            return variable.domain.enclosure
+        if isinstance(variable, NodeVariable):
+            return self.bounds_of(variable.application).boxes[variable.node]
+        raise InvalidInput("a network cannot be applied to the slack of a condition; apply it to inputs or to values")
 
     def require(self, variable: Variable) -> None:
         """Add the columns of a variable and of everything that it depends on."""
@@ -251,6 +265,9 @@ class _Builder:
             return
         if isinstance(variable, InputVariable):
             self.add_input(variable)
+            return
+        if isinstance(variable, SlackVariable):
+            self.position[variable] = self.add_condition(variable.condition, "slack")
             return
         application = variable.application
         for inner in application.argument.terms:
@@ -288,6 +305,41 @@ class _Builder:
             y = np.arange(where.start, where.stop)
             self.groups.append((self.columns[-1].name, layer, boxes[source_node], z, y))
         self.position[variable] = where
+
+    def add_condition(self, condition: Condition, name: str, must_hold: bool = False) -> slice:
+        """The rows and disjunctions of a condition; the position of its slack column (empty where it must hold)."""
+        for atoms in condition.atoms:
+            for variable in atoms.expr.terms:
+                self.require(variable)
+        where, own = slice(0, 0), None
+        if not must_hold:
+            low, high = slack_range(condition, self.range_of)
+            where = self.add_columns(name, Box(np.array([low]), np.array([high])))
+            own = (where.start, low, high)
+        label = self.columns[-1].name if own is not None else name
+        place = Place(label, own, lambda: self._switch(label), self.over_columns, self.range_of, lambda: self.width)
+        rows, alternations = lower_condition(condition, place)
+        if rows.size:
+            self.rows.append((label, rows.matrix, rows.lower, rows.upper, rows.defines))
+        self.alternations += alternations
+        return where
+
+    def _switch(self, name: str) -> int:
+        where = self.add_columns(f"{name}.switch", Box(np.zeros(1), np.ones(1)))
+        self.columns[-1] = replace(self.columns[-1], integer=np.ones(1, dtype=np.bool_))
+        return int(where.start)
+
+    def range_of(self, expr: Expr) -> tuple[FloatArray, FloatArray]:
+        """Proved bounds of an expression by linear relaxation: (lower, upper)."""
+        if not expr.size:
+            return np.zeros(0), np.zeros(0)
+        if expr not in self._ranges:
+            for variable in expr.terms:
+                if isinstance(variable, NodeVariable):
+                    self.bounds_of(variable.application)
+            upper = expression_upper(Expr.stack([expr, -expr]), self.bounds)
+            self._ranges[expr] = (-upper[expr.size :], upper[: expr.size])
+        return self._ranges[expr]
 
     def _through_argument(
         self, argument: Expr, weights: sparse.csr_array
@@ -338,15 +390,19 @@ class _Builder:
         return Program(
             tuple(self.columns),
             tuple(RowBlock(n, widened(m), low, high, d) for n, m, low, high, d in self.rows),
-            tuple(disjunction(n, layer, box, z, y, self.width) for n, layer, box, z, y in self.groups),
+            (
+                *(disjunction(n, layer, box, z, y, self.width) for n, layer, box, z, y in self.groups),
+                *(replace(g, matrix=widened(g.matrix)) for g in self.alternations),
+            ),
         )
 
 
-def compile_program(exprs: Sequence[Expr], known: Mapping[Network, Bounds] | None = None) -> Compiled:
+def compile_program(exprs: Sequence[Expr], known: Known | None = None, given: Condition = ALWAYS) -> Compiled:
     """The program of everything that the expressions depend on.
 
     Args:
-        known: proved bounds per network; used where they are about the domain at hand.
+        known: see `Known`.
+        given: a condition that must hold, closed; with ALWAYS there is none.
 
     >>> from reludsl.expr import box
     >>> from reludsl.layers import Affine, relu
@@ -360,4 +416,6 @@ def compile_program(exprs: Sequence[Expr], known: Mapping[Network, Bounds] | Non
     for expr in exprs:
         for variable in expr.terms:
             builder.require(variable)
-    return Compiled(builder.program(), builder.position)
+    if given is not ALWAYS:
+        builder.add_condition(given, "given", must_hold=True)
+    return Compiled(builder.program(), builder.position, builder.bounds)

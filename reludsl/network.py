@@ -10,7 +10,7 @@ first. Every node has one flat vector as its value; the tensor shapes are rememb
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
@@ -155,9 +155,10 @@ class Network:
         """Nodes by name."""
         return {node.name: node for node in self.nodes}
 
-    def cone(self, target: str) -> tuple[Node, ...]:
-        """The nodes that the value of `target` depends on, itself included, in order."""
-        needed = nx.ancestors(self.graph, target) | {target}
+    def cone(self, target: str | Collection[str]) -> tuple[Node, ...]:
+        """The nodes that the value of `target` (one name, or several) depends on, itself included, in order."""
+        targets = (target,) if isinstance(target, str) else target
+        needed = set(targets).union(*(nx.ancestors(self.graph, name) for name in targets))
         return tuple(node for node in self.nodes if node.name in needed)
 
     def size(self, name: str) -> int:
@@ -229,7 +230,7 @@ class Network:
         layers = (self.by_name[str(stage.activation)].layer for stage in self.hidden)
         return tuple(layer for layer in layers if isinstance(layer, Activation))
 
-    def values(self, x: FloatArray, until: str | None = None) -> dict[str, FloatArray]:
+    def values(self, x: FloatArray, until: str | Collection[str] | None = None) -> dict[str, FloatArray]:
         """Values of all nodes that `until` (default: the output) depends on, for a batch (m, input_size)."""
         batch = self.batch(x)
         held = {INPUT: batch}

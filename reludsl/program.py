@@ -4,6 +4,7 @@
     subject to            row_lower <= A x <= row_upper
                           for every disjunction: at least one branch (a conjunction of rows) holds
                           lower <= x <= upper, some x integer
+                          row_lower <= A x <= row_upper where a binary has a value (few solvers take these)
 
 A program holds *blocks*, one per layer, never one object per neuron. It is a value: passes are pure functions
 from program to program, `str` prints it, `Program.parse` reads that text back.
@@ -27,17 +28,19 @@ import networkx as nx
 import numpy as np
 from scipy import sparse
 
-from reludsl.backend import BoolArray, FloatArray, IntArray, Matrix
+from reludsl.backend import BoolArray, FloatArray, Indicators, IntArray, Matrix
 from reludsl.blocks import AffineMap as AffineMap
 from reludsl.blocks import Columns as Columns
 from reludsl.blocks import Disjunctions as Disjunctions
+from reludsl.blocks import IndicatorRows as IndicatorRows
 from reludsl.blocks import Objective as Objective
 from reludsl.blocks import RowBlock as RowBlock
 from reludsl.blocks import activity as activity
+from reludsl.blocks import widened as widened
 from reludsl.errors import InvalidInput
 from reludsl.program_text import Parts, Reader, render
 
-NameKind = Literal["columns", "rows", "disjunctions"]
+NameKind = Literal["columns", "rows", "disjunctions", "indicators"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,7 @@ class Program:
     disjunctions: tuple[Disjunctions, ...] = ()
     objective: Objective | None = None
     trace: AffineMap | None = None
+    indicators: tuple[IndicatorRows, ...] = ()
 
     @property
     def size(self) -> int:
@@ -87,9 +91,8 @@ class Program:
 
     @property
     def nonzeros(self) -> int:
-        """Number of coefficients in rows and disjunctions."""
-        rows = sum(int(b.matrix.nnz) for b in self.rows)
-        return rows + sum(int(b.matrix.nnz) for b in self.disjunctions)
+        """Number of coefficients in rows and disjunctions, the switches of indicators included."""
+        return sum(int(matrix.nnz) for _, _, matrix, _, _ in self._items())
 
     @property
     def lower(self) -> FloatArray:
@@ -136,13 +139,28 @@ class Program:
                 f"the program holds {self.disjunction_count} disjunctions, which no solver takes; "
                 "lower it first: reludsl.passes.big_m(program)"
             )
-        if self.rows:
-            stacked = sparse.vstack([b.matrix for b in self.rows], format="csr")
-        else:
-            stacked = sparse.csr_array((0, self.size))
-        low = np.concatenate([np.zeros(0), *(b.lower for b in self.rows)])
-        high = np.concatenate([np.zeros(0), *(b.upper for b in self.rows)])
-        return Matrix(sparse.csr_array(stacked), low, high, self.lower, self.upper, self.integer)
+        rows = _stacked(self.rows, self.size)
+        return Matrix(*rows, self.lower, self.upper, self.integer, self._conditions())
+
+    def _conditions(self) -> Indicators | None:
+        if not self.indicators:
+            return None
+        column = np.concatenate([b.column for b in self.indicators])
+        value = np.concatenate([b.value for b in self.indicators])
+        return Indicators(*_stacked(self.indicators, self.size), column, value)
+
+    def with_columns(self, *blocks: Columns) -> Program:
+        """The same program with more columns behind those that it has; nothing uses them yet."""
+        width = self.size + sum(block.size for block in blocks)
+        original = self.original
+        return Program(
+            (*self.columns, *blocks),
+            tuple(replace(b, matrix=widened(b.matrix, width)) for b in self.rows),
+            tuple(replace(g, matrix=widened(g.matrix, width)) for g in self.disjunctions),
+            self.objective,
+            self.trace if width == self.size else replace(original, matrix=widened(original.matrix, width)),
+            tuple(replace(b, matrix=widened(b.matrix, width)) for b in self.indicators),
+        )
 
     def with_objective(self, objective: Objective | None) -> Program:
         """The same constraints under another objective."""
@@ -164,28 +182,31 @@ class Program:
         for block in self.columns:
             for k in range(1 if by_block else block.size):
                 graph.add_node(("columns", block.name if by_block else f"{block.name}[{k}]"))
-        for kind, item, owner in self._items():
-            entries = owner[np.repeat(np.arange(item.matrix.shape[0]), np.diff(item.matrix.indptr))]
-            used = item.matrix.indices != item.defines[entries]
-            columns, owners = item.matrix.indices[used], entries[used]
+        for kind, name, matrix, defines, owner in self._items():
+            entries = owner[np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))]
+            used = matrix.indices != defines[entries]
+            columns, owners = matrix.indices[used], entries[used]
             if by_block:
                 # one entry per block is enough for an edge; there may be millions
                 _, first = np.unique(labels.block(columns), return_index=True)
                 columns, owners = columns[first], owners[first]
-            for source, target in zip(labels.columns(columns), labels.items(item.name, owners)):
+            for source, target in zip(labels.columns(columns), labels.items(name, owners)):
                 graph.add_edge(("columns", source), (kind, target))
-            known = np.flatnonzero(item.defines >= 0)
-            defined = labels.columns(item.defines[known])
-            for source, target in dict.fromkeys(zip(labels.items(item.name, known), defined)):
+            known = np.flatnonzero(defines >= 0)
+            defined = labels.columns(defines[known])
+            for source, target in dict.fromkeys(zip(labels.items(name, known), defined)):
                 graph.add_edge((kind, source), ("columns", target))
         return graph
 
-    def _items(self) -> Iterator[tuple[NameKind, RowBlock | Disjunctions, IntArray]]:
-        """Rows and disjunctions alike: kind, block, and which item of the block owns each matrix row."""
+    def _items(self) -> Iterator[tuple[NameKind, str, sparse.csr_array, IntArray, IntArray]]:
+        """All that relates columns: kind, block, matrix, the columns defined, which item owns each matrix row."""
         for block in self.rows:
-            yield "rows", block, np.arange(block.size)
+            yield "rows", block.name, block.matrix, block.defines, np.arange(block.size)
         for group in self.disjunctions:
-            yield "disjunctions", group, group.disjunction_of_branch[group.branch_of_row]
+            owner = group.disjunction_of_branch[group.branch_of_row]
+            yield "disjunctions", group.name, group.matrix, group.defines, owner
+        for rows in self.indicators:
+            yield "indicators", rows.name, rows.uses, np.full(rows.size, -1, dtype=np.int64), np.arange(rows.size)
 
     def column_names(self) -> list[str]:
         """`name[k]` of every column, in order."""
@@ -193,7 +214,7 @@ class Program:
 
     def __str__(self) -> str:
         """A readable text that `parse` reads back: every number in full, the trace left out."""
-        return "\n".join(render(Parts(self.columns, self.rows, self.disjunctions, self.objective)))
+        return "\n".join(render(Parts(self.columns, self.rows, self.disjunctions, self.objective, self.indicators)))
 
     @classmethod
     def parse(cls, text: str) -> Program:
@@ -203,7 +224,17 @@ class Program:
             InvalidInput: with the line and what was expected there.
         """
         parts = Reader().read(text)
-        return cls(parts.columns, parts.rows, parts.disjunctions, parts.objective)
+        return cls(parts.columns, parts.rows, parts.disjunctions, parts.objective, None, parts.indicators)
+
+
+def _stacked(blocks: Sequence[RowBlock | IndicatorRows], width: int) -> tuple[sparse.csr_array, FloatArray, FloatArray]:
+    """The rows of some blocks as one matrix with its sides."""
+    matrix = sparse.csr_array((0, width))
+    if blocks:
+        matrix = sparse.csr_array(sparse.vstack([b.matrix for b in blocks], format="csr"))
+    low = np.concatenate([np.zeros(0), *(b.lower for b in blocks)])
+    high = np.concatenate([np.zeros(0), *(b.upper for b in blocks)])
+    return matrix, low, high
 
 
 class _Labels:

@@ -7,6 +7,11 @@ rows z
   -1 x[0] + 1 z[0] = 0 defines z[0]
 or relu
   defines y[0] { 1 y[0] = 0 } { 1 y[0] - 1 z[0] = 0 within [0, 1] }
+
+A row that holds only where a binary column has a value stands in a block of its own:
+
+if relu
+  1 y[0] = 0 if relu.on[0] = 0
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ import numpy as np
 from scipy import sparse
 
 from reludsl.backend import FloatArray, IntArray, Sense
-from reludsl.blocks import Columns, Disjunctions, Objective, RowBlock
+from reludsl.blocks import Columns, Disjunctions, IndicatorRows, Objective, RowBlock
 from reludsl.errors import InvalidInput
 
 
@@ -31,6 +36,7 @@ class Parts:
     rows: tuple[RowBlock, ...]
     disjunctions: tuple[Disjunctions, ...]
     objective: Objective | None
+    indicators: tuple[IndicatorRows, ...] = ()
 
 
 def _number(value: float) -> str:
@@ -86,6 +92,11 @@ def render(parts: Parts) -> Iterator[str]:
         for k in range(group.size):
             mark = f"defines {names[group.defines[k]]} " if group.defines[k] >= 0 else ""
             yield "  " + mark + " ".join(branches[group.starts[k] : group.starts[k + 1]])
+    for block_if in parts.indicators:
+        yield f"if {block_if.name}"
+        for k, terms in enumerate(_matrix_terms(block_if.matrix, names)):
+            relation = _relation(terms, float(block_if.lower[k]), float(block_if.upper[k]))
+            yield f"  {relation} if {names[block_if.column[k]]} = {int(block_if.value[k])}"
 
 
 _NUMBER = r"[-+]?(?:inf|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
@@ -95,6 +106,7 @@ _ROW = re.compile(
     rf"(?:({_NUMBER}) <= (.*?) <= ({_NUMBER})|(.*?) = ({_NUMBER}))"
     rf"(?: within \[({_NUMBER}), ({_NUMBER})\])?(?: defines (\S+))?"
 )
+_INDICATOR = re.compile(r"(.*) if (\S+) = ([01])")
 _DISJUNCTION = re.compile(r"(?:defines (\S+) )?((?:\{[^{}]*\}\s*)+)")
 _OBJECTIVE = re.compile(rf"(minimize|maximize) (.*?)(?: \+ ({_NUMBER}))?")
 
@@ -164,10 +176,10 @@ class Reader:
                 head, _, name = line.strip().partition(" ")
                 if head in ("minimize", "maximize"):
                     goal = (number, line.strip())
-                elif head in ("columns", "rows", "or") and name:
+                elif head in ("columns", "rows", "or", "if") and name:
                     sections.append((head, name, []))
                 else:
-                    raise self.fail(f"expected minimize, maximize, columns, rows or or, got {line.strip()!r}")
+                    raise self.fail(f"expected minimize, maximize, columns, rows, or, if; got {line.strip()!r}")
             elif sections:
                 sections[-1][2].append((number, line.strip()))
             else:
@@ -178,6 +190,7 @@ class Reader:
             tuple(self.rows(n, lines) for head, n, lines in sections if head == "rows"),
             tuple(self.disjunctions(n, lines) for head, n, lines in sections if head == "or"),
             None if goal is None else self.objective(*goal),
+            tuple(self.indicators(n, lines) for head, n, lines in sections if head == "if"),
         )
 
     def objective(self, number: int, line: str) -> Objective:
@@ -240,4 +253,22 @@ class Reader:
             np.array(branches, dtype=np.int64),
             np.array(starts, dtype=np.int64),
             np.array(defines, dtype=np.int64),
+        )
+
+    def indicators(self, name: str, lines: list[tuple[int, str]]) -> IndicatorRows:
+        rows, column, value = [], [], []
+        for self.line, line in lines:
+            match = _INDICATOR.fullmatch(line)
+            if match is None:
+                raise self.fail(f"expected 'row if column = 0' or '.. = 1', got {line!r}")
+            rows.append(self.row(match[1]))
+            column.append(self.column(match[2]))
+            value.append(match[3] == "1")
+        return IndicatorRows(
+            name,
+            self.matrix(rows),
+            np.array([r.lower for r in rows]),
+            np.array([r.upper for r in rows]),
+            np.array(column, dtype=np.int64),
+            np.array(value, dtype=np.bool_),
         )

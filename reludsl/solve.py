@@ -34,12 +34,13 @@ from reludsl.backend import (
     Session,
     Status,
     require,
+    require_matrix,
 )
 from reludsl.certificate import dual_bound
 from reludsl.errors import SolverFailed
 from reludsl.expr import Expr, InputVariable
 from reludsl.formulate import Compiled
-from reludsl.passes import Formulation, dependencies, lower, parts
+from reludsl.passes import Choice, Formulation, Neurons, dependencies, lower_with_neurons, parts, tighten
 from reludsl.program import AffineMap, Program
 
 TOLERANCE = 1e-6
@@ -86,6 +87,7 @@ class _Loaded:
     session: Session
     columns: IntArray
     scale: float
+    neurons: tuple[tuple[Neurons, Formulation], ...]
 
 
 class Model:
@@ -97,7 +99,8 @@ class Model:
         budget: of `reludsl.passes.sparsify`.
 
     Raises:
-        UnsupportedCapability: the backend cannot solve integer programs and there are some.
+        UnsupportedCapability: the backend cannot solve integer programs and there are some, or cannot switch rows.
+        InvalidInput: a formulation is chosen for a layer that does not exist.
     """
 
     def __init__(
@@ -105,13 +108,13 @@ class Model:
         compiled: Compiled,
         backend: Backend,
         limits: Limits | None = None,
-        formulation: Formulation = Formulation.BIG_M,
+        formulation: Formulation | Choice = Formulation.BIG_M,
         budget: float = 1e-7,
     ) -> None:
         self.compiled = compiled
         self.backend = backend
         self.limits = limits or Limits()
-        self.formulation, self.budget = formulation, budget
+        self.formulation, self.budget = Choice.every(formulation).checked(compiled.program), budget
         self._cones: dict[tuple[int, ...], list[_Loaded]] = {}
         self._ends = np.cumsum([block.size for block in compiled.program.columns])
 
@@ -129,8 +132,9 @@ class Model:
         return self._cones[key]
 
     def _load(self, program: Program, columns: IntArray) -> _Loaded:
-        lowered = lower(program, self.formulation, self.budget)
-        matrix = lowered.matrix()
+        lowering = lower_with_neurons(program, self.formulation, self.budget)
+        lowered, matrix = lowering.program, lowering.program.matrix()
+        require_matrix(self.backend, matrix)
         if matrix.integer.any():
             require(self.backend, Capability.MILP, "use method='lp', or a backend with integer columns")
         scale = _scale(matrix)
@@ -139,7 +143,7 @@ class Model:
                 f"the program holds numbers up to {scale:.1g}, which solvers take for infinite or refuse; "
                 "scale the network's inputs or weights"
             )
-        return _Loaded(lowered, matrix, self.backend.open(matrix, self.limits), columns, scale)
+        return _Loaded(lowered, matrix, self.backend.open(matrix, self.limits), columns, scale, lowering.neurons)
 
     @property
     def _loaded(self) -> list[_Loaded]:
@@ -172,6 +176,7 @@ class Model:
         time_limit: float | None = None,
         stop_bound: float | None = None,
         stop_objective: float | None = None,
+        below: float | None = None,
         on_inputs: OnInputs | None = None,
     ) -> Outcome:
         """Optimise an expression of size 1 over the domains.
@@ -179,6 +184,7 @@ class Model:
         Args:
             relax: over the LP relaxation; the bound comes from the duals.
             stop_bound, stop_objective: see `reludsl.backend.Session.solve`; of use with one part only.
+            below: for a maximum: stop as soon as the bound, widened by what the tolerances are worth, is below this.
             on_inputs: called with the inputs of every incumbent, where the solver shows them.
         """
         index, value, offset = self.compiled.row(expr)
@@ -201,6 +207,7 @@ class Model:
                 time_limit,
                 None if stop_bound is None or not alone else stop_bound - shift,
                 None if stop_objective is None or not alone else stop_objective - shift,
+                None if below is None or not alone else below - shift,
                 self._listener(part, on_inputs) if alone else None,
             )
             bound = outward(bound, part_bound)
@@ -229,6 +236,7 @@ class Model:
         time_limit: float | None,
         stop_bound: float | None,
         stop_objective: float | None,
+        below: float | None,
         on_point: OnPoint | None,
     ) -> tuple[Result, float]:
         trace = part.program.original
@@ -237,7 +245,11 @@ class Model:
         lost = _objective_error(cost, trace, part.program)
         index = np.flatnonzero(row)
         part.session.set_cost(index, row[index], sense, constant)
+        if part.neurons:
+            part.matrix = tighten(part.session, part.matrix, part.neurons, time_limit).matrix
         integral = bool(part.matrix.integer.any()) and not relax
+        if below is not None:
+            stop_bound = below - 1.01 * (self._widening(part, row, constant, below) + lost)
         result = part.session.solve(
             relax=relax,
             time_limit=time_limit,
@@ -269,9 +281,12 @@ class Model:
         if result.bound is None:
             return sign * np.inf
         # trusted: an integer program's bound is the solver's word, within its tolerances
+        return sign * numeric.sum_up(sign * result.bound, self._widening(part, row, constant, result.bound))
+
+    def _widening(self, part: _Loaded, row: FloatArray, constant: float, bound: float) -> float:
+        """What the solver's tolerances may be worth at a bound."""
         scale = max(1.0, float(np.abs(row).max(initial=0.0)))
-        slack = self._slack(part.matrix) * scale + RELATIVE * (abs(result.bound) + abs(constant))
-        return sign * numeric.sum_up(sign * result.bound, slack)
+        return self._slack(part.matrix) * scale + RELATIVE * (abs(bound) + abs(constant))
 
     def _slack(self, matrix: Matrix) -> float:
         return TOLERANCE * (1.0 + float(np.abs([matrix.lower, matrix.upper]).max(initial=0.0)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -324,6 +326,69 @@ class TimeLimitIgnored(Faithful):
         return super().solve(**asked)
 
 
+class LpLimitIgnored(Faithful):
+    """CVXPY's HiGHS overran the limit of an LP in its presolve."""
+
+    def solve(self, **asked: Any) -> Result:
+        if asked.get("time_limit") is not None and not self.matrix.integer.any():
+            time.sleep(1.3)
+        return super().solve(**asked)
+
+
+class InterruptRaised(Faithful):
+    """What every solve does that does not think of it."""
+
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        if result.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        return result
+
+
+class InterruptUnheard(Faithful):
+    """A C call in the main thread hears no signal."""
+
+    def solve(self, **asked: Any) -> Result:
+        if threading.current_thread() is not threading.main_thread():
+            return super().solve(**asked)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return super().solve(**{"time_limit": 3.0, **asked})
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+class InterruptRemembered(Faithful):
+    """HiGHS keeps `user_interrupt`, Clp the limit of no iterations."""
+
+    interrupted = False
+
+    def solve(self, **asked: Any) -> Result:
+        if self.interrupted:
+            return Result(Status.INTERRUPTED)
+        result = super().solve(**asked)
+        self.interrupted = result.status is Status.INTERRUPTED
+        return result
+
+
+class InterruptLeavesSilence(Faithful):
+    """Descriptors that were redirected for the solve stay so."""
+
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        if result.status is Status.INTERRUPTED:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.close(null)
+        return result
+
+
+class MainThreadOnly(Faithful):
+    def solve(self, **asked: Any) -> Result:
+        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
+        return super().solve(**asked)
+
+
 @dataclass(frozen=True)
 class Broken:
     """A backend whose sessions have one fault."""
@@ -370,6 +435,12 @@ FAULTS: tuple[tuple[Broken, str], ...] = (
     (Broken(OptionsIgnored), "unknown_options_are_refused"),
     (Broken(NotesMissing), "replaced_limits_are_named"),
     (Broken(TimeLimitIgnored), "time_limit_is_honoured"),
+    (Broken(LpLimitIgnored), "time_limit_of_an_lp_is_honoured"),
+    (Broken(InterruptRaised), "interrupt_ends_the_solve"),
+    (Broken(InterruptUnheard), "interrupt_ends_the_solve"),
+    (Broken(InterruptRemembered), "interrupt_leaves_nothing_behind"),
+    (Broken(InterruptLeavesSilence), "interrupt_leaves_the_terminal_alone"),
+    (Broken(MainThreadOnly), "threads_other_than_the_main_one_may_solve"),
     (Broken(Faithful, ALL & ~C.START), "start_without_capability_is_refused"),
     (Broken(Faithful, ALL & ~C.INCUMBENT_EVENTS), "on_point_without_capability_is_refused"),
     (Broken(Faithful, ALL & ~C.BOUND), "optimum_is_found"),

@@ -26,7 +26,20 @@ from reludsl.expr import Input
 from reludsl.formulate import compile_program
 from reludsl.layers import Affine, Layer, relu
 from reludsl.network import INPUT, Network
-from reludsl.passes import Formulation, big_m, lower, parts, prune, published_big_m, sparsify, substitute
+from reludsl.passes import (
+    Formulation,
+    big_m,
+    disaggregate,
+    hull,
+    indicator,
+    lower,
+    partition,
+    parts,
+    prune,
+    published_big_m,
+    sparsify,
+    substitute,
+)
 from reludsl.program import Program, RowBlock
 from reludsl.testing import EnumerationBackend, oracle
 from reludsl.testing.strategies import activations, domains, networks, vectors
@@ -46,6 +59,10 @@ WAYS: dict[str, Pass] = {
     "substitute prune substitute published": lambda p: published_big_m(substitute(prune(substitute(p)))),
     "lower compact": partial(lower, formulation=Formulation.BIG_M, budget=0.0),
     "lower published": partial(lower, formulation=Formulation.PUBLISHED, budget=0.0),
+    "disaggregate": disaggregate,
+    "hull": hull,
+    "prune indicator": lambda p: indicator(prune(p)),
+    "substitute prune partition": lambda p: partition(prune(substitute(p)), 2),
 }
 every_way = pytest.mark.parametrize("way", list(WAYS))
 small_networks = networks(max_units=4, max_depth=2, activation=st.one_of(st.just(relu), activations(max_breaks=2)))
@@ -177,7 +194,7 @@ def test_lower_stable_neurons_cost_no_binary(network: Network, data: st.DataObje
     program = _compiled(network, domain)
     bounds = crown(network, domain)
     unstable = sum(int(bounds.unstable(stage).sum()) for stage in network.hidden)
-    for form in Formulation:
+    for form in (*Formulation, Formulation.INDICATOR):
         assert lower(program, form, budget=0.0).integers <= unstable
     assert prune(program).disjunction_count <= unstable
     stable = oracle.stability(network, domain)
@@ -242,7 +259,7 @@ def test_compact_form_holds_every_dense_row_once() -> None:
     assert lowered.row_count == 3 + 9
 
 
-@pytest.mark.parametrize("form", list(Formulation))
+@pytest.mark.parametrize("form", [Formulation.BIG_M, Formulation.PUBLISHED], ids=str)
 def test_big_m_halving_any_h_cuts_off_a_point(form: Formulation) -> None:
     """Every H is as small as it may be: with half of one the neuron's range shrinks."""
     network, bounds = UNSTABLE

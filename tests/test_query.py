@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ladder import ladder
 from solvers import SOLVERS, solver
 
+from reludsl.answer import Answer
 from reludsl.backend import Backend, Sense, Status
 from reludsl.domain import Box, Domain
 from reludsl.errors import InvalidInput
@@ -20,7 +21,7 @@ from reludsl.formulate import compile_program
 from reludsl.layers import Affine, relu
 from reludsl.network import Network
 from reludsl.passes import Formulation
-from reludsl.query import Answer, Session, bounds, maximize, minimize, network_bounds
+from reludsl.query import Session, bounds, maximize, minimize, network_bounds
 from reludsl.solve import Model
 from reludsl.testing import EnumerationBackend, oracle
 from reludsl.testing.strategies import activations, domains, networks, rough_network

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reludsl.backend import Capability, Limits, Matrix, MissingBackend, Session
+from reludsl.backend import Capability, Limits, Matrix, MissingBackend, Session, require_matrix
 
 __all__ = ["CbcBackend", "backend"]
 
@@ -39,6 +39,7 @@ class CbcBackend:
 
     def open(self, matrix: Matrix, limits: Limits) -> Session:
         """Load a program. Raises MissingBackend when python-mip cannot be imported."""
+        require_matrix(self, matrix)
         mip = _mip()
         from reludsl_cbc.session import CbcSession
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -32,6 +33,7 @@ class CbcModel:
 
     def __init__(self, mip: Any, lower: FloatArray, upper: FloatArray, integer: BoolArray, limits: Limits) -> None:
         self._mip = mip
+        _prepare_deletion(mip)
         self.model: Any = mip.Model(solver_name=mip.CBC)
         self.model.verbose = 0
         self.model.threads = limits.threads
@@ -127,3 +129,13 @@ class CbcModel:
             if not isinstance(value, int | float):
                 raise InvalidInput(f"option {name} of the cbc backend is {value!r}; give a number")
             setattr(self.model, name, value)
+
+
+def _prepare_deletion(mip: Any) -> None:
+    """Look up what deletes a model, before any model is garbage.
+
+    cffi looks names up late, under a lock; the garbage collector may run under the same lock, in the middle of
+    another look-up, and would wait for it forever.
+    """
+    with contextlib.suppress(AttributeError):
+        mip.cbc.cbclib.Cbc_deleteModel  # noqa: B018

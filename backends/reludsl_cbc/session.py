@@ -2,13 +2,19 @@
 
 A start and a callback stay inside CBC's model after the solve that they were meant for (the callback as a
 pointer to freed memory). Solves that use one run on a fresh copy, which is thrown away afterwards.
+
+An integer solve runs in a process of its own (`reludsl.backend.apart`): CBC's tree cannot be interrupted, its
+limit is looked at when it likes, and what crashes is that process alone. An LP runs in place: Clp keeps its limit,
+and it puts a handler of its own on SIGINT, which ends the LP as "truncated" and keeps the signal from Python.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +26,13 @@ from reludsl.backend import (
     Limits,
     Matrix,
     OnPoint,
+    OutOfTime,
     Result,
     Rows,
     Sense,
+    SolverFailed,
     Status,
+    apart,
 )
 from reludsl_cbc.events import NodeEvents
 from reludsl_cbc.model import CbcModel
@@ -41,6 +50,28 @@ class _Answer:
     x: FloatArray | None
     bound: float | None
     duals: FloatArray | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Solve:
+    """What one solve asks for."""
+
+    relax: bool
+    gap: float
+    began: float
+    time_limit: float | None
+    start: FloatArray | None
+    watched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What comes back from one run of CBC, from another process perhaps."""
+
+    answer: _Answer
+    notes: list[str]
+    stopped: bool
+    untranslated: bool
 
 
 class CbcSession:
@@ -97,24 +128,27 @@ class CbcSession:
         notes: list[str] = []
         if stop_bound is not None or stop_objective is not None:
             notes.append("cbc solves to the end: the stop limits were replaced by that")
-        started = start is not None and not relax and not bool(np.isnan(start).all())
-        events = None if on_point is None or relax else NodeEvents(on_point, self._value, self._worst())
-        fresh = started or events is not None
-        with Silence() as silence:
-            model = self._build() if fresh else self._model()
-            if started and start is not None:
-                notes += self._give_start(model, start, time_limit)
-            if events is not None:
-                events.attach(self._mip, model, silence)
-            answer = self._optimize(model, relax, gap, _left(time_limit, began))
-        if events is not None:
-            events.raise_stored()
+        if start is not None and (relax or bool(np.isnan(start).all())):
+            start = None
+        asked = _Solve(relax, gap, began, time_limit, start, on_point is not None and not relax)
+        try:
+            run = self._run(asked, on_point)
+        except KeyboardInterrupt:
+            return self._interrupted(relax, began, notes)
+        except OutOfTime:
+            notes.append("CBC did not keep its time limit, and was ended")
+            return Result(Status.LIMIT, seconds=time.perf_counter() - began, note="; ".join(notes))
+        except SolverFailed as problem:
+            return Result(Status.FAILED, seconds=time.perf_counter() - began, note="; ".join([*notes, str(problem)]))
+        notes += run.notes
         seconds = time.perf_counter() - began
         late = time_limit is not None and seconds >= 0.9 * time_limit
-        if events is not None and events.stopped:
-            return self._stopped(answer, events, seconds, notes)
-        result = self._read(answer, relax, late, seconds, notes, events)
-        if fresh and result.status is Status.OPTIMAL and result.bound is None:
+        if run.stopped:
+            return self._stopped(run, seconds, notes)
+        if relax and not late and run.answer.raw == self._mip.OptimizationStatus.TRUNCATED:
+            return self._interrupted(relax, began, notes)
+        result = self._read(run, relax, late, seconds, notes)
+        if (start is not None or asked.watched) and result.status is Status.OPTIMAL and result.bound is None:
             # A tree that ends at its start before it has a bound proves nothing that could be shown.
             again = self.solve(gap=gap, time_limit=_left(time_limit, began))
             return replace(again, note="; ".join([*notes, "solved again without start and events, for a bound"]))
@@ -123,6 +157,41 @@ class CbcSession:
     def close(self) -> None:
         """Free the model; a second call does nothing."""
         self._main = None
+
+    def _run(self, asked: _Solve, on_point: OnPoint | None) -> _Run:
+        """Run CBC, an integer solve in a process of its own, where `on_point` reaches back into this one."""
+        if asked.relax:
+            return self._work(asked, lambda message: None)
+        # The limit is CBC's to keep; this is for when it does not.
+        left = _left(asked.time_limit, asked.began)
+        patience = None if asked.time_limit is None or left is None else left + 0.1 * asked.time_limit + 0.7
+        answer = None if on_point is None else lambda message: on_point(*message)
+        return apart(partial(self._work, asked), patience, answer)
+
+    def _work(self, asked: _Solve, ask: Callable[[Any], Any]) -> _Run:
+        notes: list[str] = []
+        events = None
+        if asked.watched:
+            events = NodeEvents(lambda *shown: ask(shown), self._value, self._worst())
+        fresh = asked.start is not None or events is not None
+        with Silence() as silence:
+            model = self._build() if fresh else self._model()
+            if asked.start is not None:
+                notes += self._give_start(model, asked.start, asked.time_limit)
+            if events is not None:
+                events.attach(self._mip, model, silence)
+            answer = self._optimize(model, asked.relax, asked.gap, _left(asked.time_limit, asked.began))
+        if events is None:
+            return _Run(answer, notes, False, False)
+        events.raise_stored()
+        return _Run(answer, notes, events.stopped, events.untranslated)
+
+    def _interrupted(self, relax: bool, began: float, notes: list[str]) -> Result:
+        """CBC tells nothing of what it had."""
+        if relax:
+            # Clp stops by a limit of no iterations, which it may keep.
+            self._main = None
+        return Result(Status.INTERRUPTED, seconds=time.perf_counter() - began, note="; ".join(notes))
 
     def _optimize(self, model: CbcModel, relax: bool, gap: float, seconds: float | None) -> _Answer:
         lower, upper = self._box(relax)
@@ -168,15 +237,8 @@ class CbcSession:
         model.model.start = [(model.columns[j], float(start[j])) for j in np.flatnonzero(known)]
         return []
 
-    def _read(
-        self,
-        answer: _Answer,
-        relax: bool,
-        late: bool,
-        seconds: float,
-        notes: list[str],
-        events: NodeEvents | None,
-    ) -> Result:
+    def _read(self, run: _Run, relax: bool, late: bool, seconds: float, notes: list[str]) -> Result:
+        answer = run.answer
         status = self._status(answer.raw, late, notes)
         x = objective = bound = duals = None
         if status is Status.OPTIMAL or (status is Status.LIMIT and not relax):
@@ -188,15 +250,15 @@ class CbcSession:
         if relax and status is Status.OPTIMAL:
             duals = answer.duals
         trusted = self._trusted(status, x, notes)
-        if events is not None and events.untranslated:
+        if run.untranslated:
             notes.append("CBC showed a sub-problem without our columns; its answer is not relied on")
             trusted = False
         return Result(status, x, objective, bound, duals, None, 0, seconds, trusted, "; ".join(notes))
 
-    def _stopped(self, answer: _Answer, events: NodeEvents, seconds: float, notes: list[str]) -> Result:
+    def _stopped(self, run: _Run, seconds: float, notes: list[str]) -> Result:
         """CBC has no interrupt: an impossible cut ended its tree, so only a point that stands on its own
         survives, and the bound is that of the relaxation."""
-        x = answer.x
+        x = run.answer.x
         if x is not None and self._violation(x) > _TOLERANCE:
             x = None
         relaxed = self.solve(relax=True)
@@ -207,7 +269,7 @@ class CbcSession:
             None if x is None else self._value(x),
             relaxed.bound,
             seconds=seconds,
-            trusted=not events.untranslated,
+            trusted=not run.untranslated,
             note="; ".join(notes),
         )
 

@@ -24,21 +24,38 @@ class Silence:
 
     def __enter__(self) -> Silence:
         _flush()
-        for descriptor in _DESCRIPTORS:
-            # A process without a terminal may have closed them: then there is nothing to keep silent.
-            with contextlib.suppress(OSError):
-                self._saved.append((descriptor, os.dup(descriptor)))
-        self._null = os.open(os.devnull, os.O_WRONLY)
-        self._point_to_null()
+        try:
+            for descriptor in _DESCRIPTORS:
+                # A process without a terminal may have closed them: then there is nothing to keep silent.
+                with contextlib.suppress(OSError):
+                    self._saved.append((descriptor, os.dup(descriptor)))
+            self._null = os.open(os.devnull, os.O_WRONLY)
+            self._point_to_null()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        interrupt: KeyboardInterrupt | None = None
+        while self._saved or self._null >= 0:
+            try:
+                self._restore()
+            except KeyboardInterrupt as error:  # it may come anywhere, and must not leave a process mute
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+    def _restore(self) -> None:
         _flush()
-        for descriptor, saved in self._saved:
+        while self._saved:
+            descriptor, saved = self._saved[-1]
             os.dup2(saved, descriptor)
+            self._saved.pop()
             os.close(saved)
-        os.close(self._null)
-        self._saved = []
+        null, self._null = self._null, -1
+        if null >= 0:
+            os.close(null)
 
     @contextlib.contextmanager
     def lifted(self) -> Iterator[None]:

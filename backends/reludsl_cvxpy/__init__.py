@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reludsl.backend import Backend, Capability, InvalidInput, Limits, Matrix, MissingBackend, Session
+from reludsl.backend import Backend, Capability, InvalidInput, Limits, Matrix, MissingBackend, Session, require_matrix
 from reludsl_cvxpy.dialects import Dialect, dialect
 
 __all__ = ["CvxpyBackend", "backend"]
@@ -53,6 +53,7 @@ class CvxpyBackend:
 
     def open(self, matrix: Matrix, limits: Limits) -> Session:
         """Load a program. Raises MissingBackend when cvxpy or the solver is missing."""
+        require_matrix(self, matrix)
         self.version()
         from reludsl_cvxpy.session import CvxpySession
 

@@ -2,13 +2,19 @@
 
 The parameter is always minimised, with the cost negated to maximise: so there is one sign rule for bounds and
 duals, and not one per solver. No point is taken on faith: CVXPY reports zeros at a limit without incumbent.
+
+CVXPY hides its solvers: none of them can be told to stop, and HiGHS with presolve was seen to overrun its limit by
+seconds. Integer solves and large LPs therefore run in a process of their own (`reludsl.backend.apart`), which is
+ended when the time is over or the user interrupts. A small LP runs in place: a fork costs more than it does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,16 +28,23 @@ from reludsl.backend import (
     Limits,
     Matrix,
     OnPoint,
+    OutOfTime,
     Result,
     Rows,
     Sense,
+    SolverFailed,
     Status,
     UnsupportedCapability,
+    apart,
 )
 from reludsl_cvxpy.dialects import Dialect, Proof, Settings
 
 _TOLERANCE = 1e-5
 """Relative violation of a row, or of integrality, above which a point is not one."""
+_SMALL = 10_000
+"""Nonzeros up to which an LP runs in place."""
+_COMPILING = 2e-6
+"""Seconds that CVXPY takes to compile a nonzero; seen 1.3e-6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,17 @@ class _Compiled:
     cost: Any
     parts: tuple[tuple[IntArray, float, Any], ...]
     """Rows, sign of their multiplier in the dual, constraint."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What CVXPY holds after a solve; `raw` is its status, None when its solver gave up."""
+
+    raw: str | None
+    x: FloatArray | None
+    duals: tuple[FloatArray | None, ...]
+    proof: Proof
+    notes: tuple[str, ...]
 
 
 class CvxpySession:
@@ -95,18 +119,55 @@ class CvxpySession:
         if stop_bound is not None or stop_objective is not None:
             notes.append("cvxpy solves to the end: the stop limits were replaced by that")
         relax = relax or not bool(self._integer.any())
-        compiled = self._compile(relax)
-        compiled.cost.value = self._sign * self._cost
-        # Compiling counts against the limit, as it does for whoever waits.
-        left = None if time_limit is None else max(time_limit - (time.perf_counter() - began), 1e-3)
-        settings = Settings(self._limits, gap, left)
-        raw = self._run(compiled, settings, notes)
-        if raw is None and time_limit is None and self._speech.reset is not None:
-            self._speech.reset()
-            raw = self._run(compiled, settings, notes)
+        try:
+            found = self._answer(relax, gap, time_limit, began)
+        except KeyboardInterrupt:
+            # What is half compiled may be half wrong.
+            self._compiled.clear()
+            return Result(Status.INTERRUPTED, seconds=time.perf_counter() - began, note="; ".join(notes))
+        except OutOfTime:
+            notes.append(f"{self._speech.solver} did not keep its time limit, and was ended")
+            return Result(Status.LIMIT, seconds=time.perf_counter() - began, note="; ".join(notes))
+        except SolverFailed as problem:
+            return Result(Status.FAILED, seconds=time.perf_counter() - began, note="; ".join([*notes, str(problem)]))
+        notes += found.notes
         seconds = time.perf_counter() - began
         late = time_limit is not None and seconds >= 0.9 * time_limit
-        return self._read(compiled, self._status(raw, late, notes), relax, seconds, notes)
+        return self._read(self._compile(relax), found, self._status(found.raw, late, notes), relax, seconds, notes)
+
+    def _answer(self, relax: bool, gap: float, time_limit: float | None, began: float) -> _Found:
+        compiled = self._compile(relax)
+        compiled.cost.value = self._sign * self._cost
+        small = relax and self._rows.matrix.nnz <= _SMALL
+        if not small and (time_limit is None or self._rows.matrix.nnz * _COMPILING < 0.5 * time_limit):
+            # What is compiled in the other process is lost with it, but can be ended with it too.
+            self._canonical(compiled)
+        # Compiling counts against the limit, as it does for whoever waits.
+        left = None if time_limit is None else max(time_limit - (time.perf_counter() - began), 1e-3)
+        work = partial(self._work, compiled, Settings(self._limits, gap, left), relax)
+        if small:
+            return work(None)
+        patience = None if time_limit is None or left is None else left + 0.1 * time_limit + 0.7
+        return apart(work, patience)
+
+    def _canonical(self, compiled: _Compiled) -> None:
+        with warnings.catch_warnings(), contextlib.suppress(self._cp.error.SolverError):
+            warnings.simplefilter("ignore")
+            compiled.problem.get_problem_data(self._speech.solver)
+
+    def _work(self, compiled: _Compiled, settings: Settings, relax: bool, ask: object) -> _Found:
+        del ask
+        notes: list[str] = []
+        raw = self._run(compiled, settings, notes)
+        if raw is None and settings.seconds is None and self._speech.reset is not None:
+            self._speech.reset()
+            raw = self._run(compiled, settings, notes)
+        stats, value = compiled.problem.solver_stats, compiled.x.value
+        proof = Proof()
+        if raw is not None and stats is not None and not relax:
+            proof = self._speech.proof(stats.extra_stats)
+        duals = tuple(None if c.dual_value is None else np.array(c.dual_value, float) for _, _, c in compiled.parts)
+        return _Found(raw, None if value is None else np.array(value, dtype=float), duals, proof, tuple(notes))
 
     def close(self) -> None:
         """Forget the compiled problems; a second call does nothing."""
@@ -183,15 +244,14 @@ class CvxpySession:
             notes.append(f"cvxpy says {raw}")
         return Status.UNBOUNDED if raw == cp.UNBOUNDED else Status.FAILED
 
-    def _read(self, compiled: _Compiled, status: Status, relax: bool, seconds: float, notes: list[str]) -> Result:
-        stats = compiled.problem.solver_stats
-        proof = Proof()
-        if stats is not None and not relax and status in (Status.OPTIMAL, Status.LIMIT):
-            proof = self._speech.proof(stats.extra_stats)
+    def _read(
+        self, compiled: _Compiled, found: _Found, status: Status, relax: bool, seconds: float, notes: list[str]
+    ) -> Result:
+        proof = found.proof if status in (Status.OPTIMAL, Status.LIMIT) else Proof()
         trusted = status is not Status.UNBOUNDED
         x = None
         if status is Status.OPTIMAL or (status is Status.LIMIT and not relax):
-            x = self._point(compiled, proof, relax)
+            x = self._point(found.x, proof, relax)
             if x is None and status is Status.OPTIMAL:
                 notes.append("the point that was called optimal violates its rows")
                 status, proof = Status.FAILED, Proof()
@@ -200,14 +260,13 @@ class CvxpySession:
         if C.BOUND in self._speech.capabilities:
             bound = self._bound(proof, objective, relax, status)
         if relax and status is Status.OPTIMAL and C.DUALS in self._speech.capabilities:
-            duals = self._duals(compiled)
+            duals = self._duals(compiled, found)
         return Result(status, x, objective, bound, duals, None, proof.nodes, seconds, trusted, "; ".join(notes))
 
-    def _point(self, compiled: _Compiled, proof: Proof, relax: bool) -> FloatArray | None:
+    def _point(self, x: FloatArray | None, proof: Proof, relax: bool) -> FloatArray | None:
         """The point, if there is one: it must satisfy the rows, whatever the status says."""
-        if compiled.x.value is None or proof.has_point is False:
+        if x is None or proof.has_point is False:
             return None
-        x = np.array(compiled.x.value, dtype=float)
         matrix = self._rows.matrix
         scale = 1.0 + abs(matrix) @ abs(x)
         rows = np.maximum(self._rows.lower - matrix @ x, matrix @ x - self._rows.upper) / scale
@@ -228,10 +287,10 @@ class CvxpySession:
             return bound
         return self._sign * min(self._sign * bound, self._sign * objective)
 
-    def _duals(self, compiled: _Compiled) -> FloatArray | None:
+    def _duals(self, compiled: _Compiled, found: _Found) -> FloatArray | None:
         duals = np.zeros(self._rows.lower.size)
-        for index, sign, constraint in compiled.parts:
-            if constraint.dual_value is None:
+        for (index, sign, _), multiplier in zip(compiled.parts, found.duals, strict=True):
+            if multiplier is None:
                 return None
-            duals[index] += sign * self._sign * np.asarray(constraint.dual_value, dtype=float)
+            duals[index] += sign * self._sign * multiplier
         return duals

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reludsl.backend import Capability, Limits, Matrix, MissingBackend, Session
+from reludsl.backend import Capability, Limits, Matrix, MissingBackend, Session, require_matrix
 
 __all__ = ["HighsBackend", "backend"]
 
@@ -49,6 +49,7 @@ class HighsBackend:
 
     def open(self, matrix: Matrix, limits: Limits) -> Session:
         """Load a program. Raises MissingBackend when highspy cannot be imported."""
+        require_matrix(self, matrix)
         highspy = _highspy()
         from reludsl_highs.session import HighsSession
 

@@ -1,9 +1,15 @@
-"""One model in HiGHS: change the objective, bounds or rows, solve, read everything before the next change."""
+"""One model in HiGHS: change the objective, bounds or rows, solve, read everything before the next change.
+
+Integer solves and large LPs run in a thread of their own (see `aside`). A small LP does not: a thread costs a
+tenth of it. It runs in place on a leash of iterations, and in a thread from there on.
+"""
 
 from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,46 +28,62 @@ from reludsl.backend import (
     SolverFailed,
     Status,
 )
+from reludsl_highs.aside import Aside, End
 from reludsl_highs.watch import Watch
 
 _SMALLEST = 1e-12
 """Smallest coefficient that HiGHS can be told to keep; its default drops everything below 1e-9."""
 _FEASIBILITY = 1e-7
 """Tolerance of HiGHS on a row: what dropped coefficients may change without notice."""
+_SMALL = 20_000
+"""Nonzeros up to which an LP runs in place."""
+_LEASH = 5_000
+"""Simplex iterations that it gets there; with so few nonzeros these are a fraction of a second."""
 
 
 class HighsSession:
     """`Session` on one highspy object."""
 
     def __init__(self, highspy: Any, matrix: Matrix, limits: Limits, profile: tuple[str, ...]) -> None:
-        self._hp = highspy
+        self._hp, self._limits, self._profile = highspy, limits, profile
+        self._rows = [Rows(matrix.rows.copy(), matrix.row_lower.copy(), matrix.row_upper.copy())]
+        self._nonzeros = int(matrix.rows.nnz)
+        self._integer = matrix.integer.copy()
         self._lower, self._upper = matrix.lower.copy(), matrix.upper.copy()
         self._integral = bool(matrix.integer.any())
         self._sense = Sense.MINIMIZE
         self._cost = np.zeros(matrix.lower.size)
         self._offset = 0.0
         self._basis: Any = None
-        self._highs: Any = highspy.Highs()
-        self._configure(limits, profile)
+        self._highs: Any
+        """None after it was left behind, until the next solve; what the session is told meanwhile is kept here."""
+        self._open()
         self._smallest = float(self._highs.getOptionValue("small_matrix_value")[1])
+        self._leash = int(self._highs.getOptionValue("simplex_iteration_limit")[1]) > _LEASH
         self._tiny = _below(matrix.rows, self._smallest)
-        self._load(matrix)
 
     def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
         """Replace the whole objective; an LP keeps its basis."""
         self._cost = np.zeros(self._lower.size)
         np.add.at(self._cost, index, value)
         self._sense, self._offset = sense, offset
+        self._give_cost()
+
+    def _give_cost(self) -> None:
+        if self._highs is None:
+            return
         every = np.arange(self._cost.size, dtype=np.int32)
         self._done(self._highs.changeColsCost(every.size, every, self._cost), "the costs")
         senses = self._hp.ObjSense
-        direction = senses.kMinimize if sense is Sense.MINIMIZE else senses.kMaximize
+        direction = senses.kMinimize if self._sense is Sense.MINIMIZE else senses.kMaximize
         self._done(self._highs.changeObjectiveSense(direction), "the sense")
-        self._done(self._highs.changeObjectiveOffset(float(offset)), "the offset")
+        self._done(self._highs.changeObjectiveOffset(float(self._offset)), "the offset")
 
     def set_bounds(self, index: IntArray, lower: FloatArray, upper: FloatArray) -> None:
         """Change the bounds of some columns; an LP keeps its basis."""
         self._lower[index], self._upper[index] = lower, upper
+        if self._highs is None:
+            return
         columns = np.asarray(index, dtype=np.int32)
         low, high = np.array(lower, dtype=float), np.array(upper, dtype=float)
         self._done(self._highs.changeColsBounds(columns.size, columns, low, high), "the bounds")
@@ -69,6 +91,12 @@ class HighsSession:
     def add_rows(self, rows: Rows) -> None:
         """Append rows; HiGHS extends the basis by their slacks."""
         matrix = sparse.csr_array(rows.matrix)
+        self._rows.append(Rows(matrix.copy(), rows.lower.copy(), rows.upper.copy()))
+        self._nonzeros += int(matrix.nnz)
+        self._tiny = sparse.csr_array(sparse.vstack([self._tiny, _below(matrix, self._smallest)]))
+        self._basis = None
+        if self._highs is None:
+            return
         self._done(
             self._highs.addRows(
                 matrix.shape[0],
@@ -81,8 +109,6 @@ class HighsSession:
             ),
             "the rows",
         )
-        self._tiny = sparse.csr_array(sparse.vstack([self._tiny, _below(matrix, self._smallest)]))
-        self._basis = None
 
     def solve(
         self,
@@ -100,36 +126,55 @@ class HighsSession:
             return Result(Status.INFEASIBLE, note="a column has a lower bound above its upper bound")
         began = time.perf_counter()
         integral = self._integral and not relax
+        watch = Watch(self._sense, stop_bound, stop_objective, on_point, integral)
+        notes: list[str] = []
+        if not integral and (stop_bound is not None or stop_objective is not None):
+            notes.append("an LP runs to its end: the stop limits were replaced by that")
+        try:
+            if self._highs is None:
+                self._open()
+            self._prepare(integral, time_limit, gap, notes, start)
+            end = self._run(watch, integral, time_limit, notes)
+            watch.raise_stored()
+            if end.left:
+                return self._left_behind(watch, end, time.perf_counter() - began, notes)
+            if not end.value:
+                status = Status.INTERRUPTED if end.interrupted else Status.FAILED
+                return Result(status, seconds=time.perf_counter() - began, note="; ".join(notes))
+            result = self._read(integral, watch.stopped, end.late, time.perf_counter() - began, notes)
+            return replace(result, status=Status.INTERRUPTED) if end.interrupted else result
+        except KeyboardInterrupt:
+            # It came while HiGHS was at rest, or ran in place.
+            return Result(Status.INTERRUPTED, seconds=time.perf_counter() - began, note="; ".join(notes))
+
+    def _prepare(
+        self, integral: bool, time_limit: float | None, gap: float, notes: list[str], start: FloatArray | None
+    ) -> None:
         self._set("mip_rel_gap", float(gap))
         self._set("mip_abs_gap", float(gap))
-        self._set("solve_relaxation", bool(self._integral and relax))
+        self._set("solve_relaxation", bool(self._integral and not integral))
         self._set("time_limit", math.inf if time_limit is None else max(float(time_limit), 0.0))
-        notes: list[str] = []
-        watch = Watch(self._sense, stop_bound, stop_objective, on_point)
         if integral:
             # A MIP begins from scratch: an incumbent of an earlier objective is not trusted for this one.
             self._highs.clearSolver()
             notes += self._give_start(start)
-            watch.attach(self._highs)
         else:
             self._restore_basis()
-            if stop_bound is not None or stop_objective is not None:
-                notes.append("an LP runs to its end: the stop limits were replaced by that")
-        try:
-            ran = self._run(notes)
-        finally:
-            if integral:
-                watch.detach(self._highs)
-        watch.raise_stored()
-        if not ran:
-            return Result(Status.FAILED, seconds=time.perf_counter() - began, note="; ".join(notes))
-        return self._read(integral, watch.stopped, time.perf_counter() - began, notes)
 
     def close(self) -> None:
         """Free the model; a second call does nothing."""
         if self._highs is not None:
             self._highs.clear()
             self._highs = None
+
+    def _open(self) -> None:
+        """A HiGHS with everything that the session was told so far."""
+        self._highs, self._basis = self._hp.Highs(), None
+        self._configure(self._limits, self._profile)
+        matrix = sparse.csc_array(sparse.vstack([rows.matrix for rows in self._rows]))
+        sides = [np.concatenate([getattr(rows, side) for rows in self._rows]) for side in ("lower", "upper")]
+        self._load(matrix, *sides)
+        self._give_cost()
 
     def _configure(self, limits: Limits, profile: tuple[str, ...]) -> None:
         self._set("output_flag", False)
@@ -152,20 +197,19 @@ class HighsSession:
                     f"its default is {self._highs.getOptionValue(name)[1]!r}"
                 )
 
-    def _load(self, matrix: Matrix) -> None:
-        columns = sparse.csc_array(matrix.rows)
+    def _load(self, columns: sparse.csc_array, low: FloatArray, high: FloatArray) -> None:
         lp = self._hp.HighsLp()
         lp.num_col_, lp.num_row_ = columns.shape[1], columns.shape[0]
         lp.col_cost_ = self._cost
         lp.col_lower_, lp.col_upper_ = self._lower, self._upper
-        lp.row_lower_, lp.row_upper_ = matrix.row_lower, matrix.row_upper
+        lp.row_lower_, lp.row_upper_ = low, high
         lp.a_matrix_.format_ = self._hp.MatrixFormat.kColwise
         lp.a_matrix_.start_ = columns.indptr
         lp.a_matrix_.index_ = columns.indices
         lp.a_matrix_.value_ = columns.data
         if self._integral:
             kinds = self._hp.HighsVarType.kContinuous, self._hp.HighsVarType.kInteger
-            lp.integrality_ = [kinds[int(flag)] for flag in matrix.integer]
+            lp.integrality_ = [kinds[int(flag)] for flag in self._integer]
         self._done(self._highs.passModel(lp), "the matrix")
 
     def _give_start(self, start: FloatArray | None) -> list[str]:
@@ -182,26 +226,65 @@ class HighsSession:
         if self._integral and self._basis is not None and not self._highs.getBasis().valid:
             self._highs.setBasis(self._basis)
 
-    def _run(self, notes: list[str]) -> bool:
+    def _run(self, watch: Watch, integral: bool, time_limit: float | None, notes: list[str]) -> End:
+        """Run HiGHS to an end of its own, or leave it behind."""
+        if not integral and self._nonzeros <= _SMALL and self._leash:
+            before = self._highs.getOptionValue("simplex_iteration_limit")[1]
+            self._set("simplex_iteration_limit", _LEASH)
+            try:
+                ran = self._to_end(notes)
+            finally:
+                self._set("simplex_iteration_limit", before)
+            if self._highs.getModelStatus() != self._hp.HighsModelStatus.kIterationLimit:
+                return End(ran)
+        highs = self._highs
+        watching = partial(watch.attach, highs)
+        aside = Aside(watching, watch.end, time_limit)
+        watch.ask = aside.ask
+        if watch.needed:
+            watching()
+        end = End(left=True)
+        try:
+            end = aside.run(partial(self._to_end, notes))
+        finally:
+            if end.left:
+                # Whatever happens to it from now on, it is no longer ours.
+                self._highs = None
+            else:
+                watch.detach(highs)
+        return end
+
+    def _to_end(self, notes: list[str]) -> bool:
         """Whether HiGHS came to an end of its own; what it holds otherwise is of an earlier solve."""
-        status = self._highs.run()
+        highs = self._highs
+        status = highs.run()
         if status == self._hp.HighsStatus.kError:
-            # The scheduler of HiGHS belongs to the process: a run with another number of threads than the
-            # first one fails, and leaves the answer of the run before in place.
+            # A run with another number of threads than the first one of its scheduler fails, and leaves the
+            # answer of the run before in place.
             self._hp.Highs.resetGlobalScheduler(True)
             notes.append("the scheduler of HiGHS was reset, since the number of threads changed")
-            status = self._highs.run()
+            status = highs.run()
         if status == self._hp.HighsStatus.kError:
-            notes.append(f"HiGHS ended with an error ({self._highs.getModelStatus().name})")
+            notes.append(f"HiGHS ended with an error ({highs.getModelStatus().name})")
             return False
-        if not self._integral and self._highs.getModelStatus() == self._hp.HighsModelStatus.kUnknown:
-            self._highs.clearSolver()
+        if not self._integral and highs.getModelStatus() == self._hp.HighsModelStatus.kUnknown:
+            highs.clearSolver()
             notes.append("the LP was solved again without its basis, after numerical trouble")
-            return bool(self._highs.run() != self._hp.HighsStatus.kError)
+            return bool(highs.run() != self._hp.HighsStatus.kError)
         return True
 
-    def _read(self, integral: bool, stopped: bool, seconds: float, notes: list[str]) -> Result:
-        status = self._status(stopped, notes)
+    def _left_behind(self, watch: Watch, end: End, seconds: float, notes: list[str]) -> Result:
+        """What was seen while HiGHS ran; it is not asked any more, and the next solve begins with another one."""
+        status = Status.INTERRUPTED if end.interrupted else Status.LIMIT
+        notes.append("HiGHS did not stop when it was told to, and was left behind")
+        objective = None if watch.x is None else float(self._cost @ watch.x + self._offset)
+        # trusted: the bound that HiGHS' tree had proved, as its last event told it.
+        bound = None if watch.bound is None else self._safe_side(watch.bound, objective, status)
+        trusted = self._trusted(status, notes)
+        return Result(status, watch.x, objective, bound, seconds=seconds, trusted=trusted, note="; ".join(notes))
+
+    def _read(self, integral: bool, stopped: bool, late: bool, seconds: float, notes: list[str]) -> Result:
+        status = self._status(stopped, late, notes)
         info, solution = self._highs.getInfo(), self._highs.getSolution()
         x: FloatArray | None = None
         objective = bound = duals = farkas = None
@@ -221,11 +304,14 @@ class HighsSession:
             self._basis = self._highs.getBasis() if self._integral else None
         elif status is Status.INFEASIBLE:
             farkas = self._ray()
+        elif solution.dual_valid:
+            # The simplex method was on its way; what its multipliers prove is for the caller to work out.
+            duals = np.array(solution.row_dual, dtype=float)
         trusted = self._trusted(status, notes)
         nodes = max(int(info.mip_node_count), 0) if integral else 0
         return Result(status, x, objective, bound, duals, farkas, nodes, seconds, trusted, "; ".join(notes))
 
-    def _status(self, stopped: bool, notes: list[str]) -> Status:
+    def _status(self, stopped: bool, late: bool, notes: list[str]) -> Status:
         kinds = self._hp.HighsModelStatus
         raw = self._highs.getModelStatus()
         if raw == kinds.kOptimal:
@@ -234,7 +320,7 @@ class HighsSession:
             # trusted: infeasibility is the solver's word; in a box "unbounded or infeasible" is that.
             return Status.INFEASIBLE
         if raw in (kinds.kInterrupt, kinds.kHighsInterrupt, kinds.kObjectiveTarget, kinds.kObjectiveBound):
-            return Status.STOPPED
+            return Status.LIMIT if late else Status.STOPPED
         if raw == kinds.kTimeLimit:
             return Status.LIMIT
         notes.append(f"HiGHS says {raw.name}")

@@ -1,6 +1,8 @@
 """Bounds on every value of a network over a domain, true in exact arithmetic, without a solver."""
 
+from reludsl.bounds.expression import expression_upper as expression_upper
 from reludsl.bounds.linear import crown as crown
+from reludsl.bounds.linear import linear_form as linear_form
 from reludsl.bounds.linear import linear_upper as linear_upper
 from reludsl.bounds.propagate import Bounds as Bounds
 from reludsl.bounds.propagate import forward_errors as forward_errors

@@ -14,6 +14,7 @@ at most gamma |A| (|W| max|h|): a matrix-vector product per layer, where max|h| 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,25 +26,44 @@ from reludsl.layers import Activation, AffineLayer, LinearBounds
 from reludsl.network import INPUT, Network
 
 
-def linear_upper(
-    network: Network,
-    domain: Domain,
-    target: str,
-    coefficients: FloatArray,
-    boxes: Mapping[str, Box],
-    relaxations: dict[str, LinearBounds] | None = None,
-) -> FloatArray:
-    """Upper bounds of max over the domain of A v(x), v the value of `target`: (m, size) -> (m,).
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearForm:
+    """Upper bounds that are affine in a network's input: value <= coefficients @ x + offset + error on the boxes.
 
     Args:
-        boxes: proved bounds of every node that `target` depends on.
+        coefficients: (m, input_size); offset, error: (m,).
+        size: (m,) sum of the magnitudes that were added up, for the rounding of what follows.
+    """
+
+    coefficients: FloatArray
+    offset: FloatArray
+    error: FloatArray
+    size: FloatArray
+
+
+def linear_form(
+    network: Network,
+    seeds: Mapping[str, FloatArray],
+    boxes: Mapping[str, Box],
+    relaxations: dict[str, LinearBounds] | None = None,
+) -> LinearForm:
+    """Replace values of nodes by the network's input, layer by layer: sum_n A_n v_n(x) <= C x + c.
+
+    Args:
+        seeds: node -> coefficients (m, size) of its value; `INPUT` may be among them.
+        boxes: proved bounds of every node that the seeds depend on.
         relaxations: kept between calls; filled with the lines used per activation node.
     """
     lines = {} if relaxations is None else relaxations
-    a = np.asarray(coefficients, dtype=np.float64)
-    offset, error, size = np.zeros(len(a)), np.zeros(len(a)), np.zeros(len(a))
-    cone = network.cone(target)
+    pending = {name: np.asarray(a, dtype=np.float64) for name, a in seeds.items()}
+    m = len(next(iter(pending.values())))
+    offset, error, size = np.zeros(m), np.zeros(m), np.zeros(m)
+    inner = [name for name in pending if name != INPUT]
+    cone = network.cone(inner) if inner else ()
     for node in reversed(cone):
+        if node.name not in pending:
+            continue
+        a = pending.pop(node.name)
         reach = boxes[node.source].magnitude
         layer = node.layer
         if isinstance(layer, AffineLayer):
@@ -69,9 +89,32 @@ def linear_upper(
             error = error + 4 * numeric.UNIT * (np.abs(a) @ reach)
             error = error + numeric.underflow(len(reach)) * (1.0 + reach.sum())
             error = error + numeric.gamma(len(reach)) * size
-    at_input = domain.support(a)
-    error = error + numeric.gamma(4 * len(cone) + 4) * (size + np.abs(at_input))
-    return numeric.up(at_input + offset, error)
+        if node.source in pending:
+            both = np.abs(a) + np.abs(pending[node.source])
+            error = error + 2 * numeric.UNIT * (both @ reach)
+            a = a + pending[node.source]
+        pending[node.source] = a
+    error = error + numeric.gamma(4 * len(cone) + 4) * size
+    return LinearForm(pending.get(INPUT, np.zeros((m, network.input_size))), offset, error, size)
+
+
+def linear_upper(
+    network: Network,
+    domain: Domain,
+    target: str,
+    coefficients: FloatArray,
+    boxes: Mapping[str, Box],
+    relaxations: dict[str, LinearBounds] | None = None,
+) -> FloatArray:
+    """Upper bounds of max over the domain of A v(x), v the value of `target`: (m, size) -> (m,).
+
+    Args:
+        boxes, relaxations: see `linear_form`.
+    """
+    form = linear_form(network, {target: coefficients}, boxes, relaxations)
+    at_input = domain.support(form.coefficients)
+    error = form.error + numeric.gamma(4) * (form.size + np.abs(at_input))
+    return numeric.up(at_input + form.offset, error)
 
 
 def crown(network: Network, domain: Domain, known: Bounds | None = None) -> Bounds:

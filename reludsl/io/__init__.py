@@ -5,6 +5,8 @@
 | `.onnx`, `.onnx.gz` | ONNX | `reludsl.io.onnx` |
 | `.npz` | numpy arrays: W0, b0, W1, b1, ... or a described network | `reludsl.io.npz` |
 
+Questions about networks: `read_vnnlib` (`reludsl.io.vnnlib`). Programs for other solvers: `write_mps`, `write_lp`.
+
 PyTorch modules live in memory: `from_torch` and `to_torch` (`reludsl.io.torch`). Neither onnx nor torch is
 imported before it is used.
 """
@@ -15,6 +17,8 @@ import os
 from pathlib import Path
 
 from reludsl.errors import FileProblem
+from reludsl.io.lp import write_lp as write_lp
+from reludsl.io.mps import write_mps as write_mps
 from reludsl.io.npz import read_npz as read_npz
 from reludsl.io.npz import write_npz as write_npz
 from reludsl.io.onnx import ImportReport as ImportReport
@@ -24,6 +28,11 @@ from reludsl.io.onnx import write_onnx as write_onnx
 from reludsl.io.rounding import rounded as rounded
 from reludsl.io.torch import from_torch as from_torch
 from reludsl.io.torch import to_torch as to_torch
+from reludsl.io.vnnlib import Property as Property
+from reludsl.io.vnnlib import read_vnnlib as read_vnnlib
+from reludsl.io.vnnlib import result_text as result_text
+from reludsl.io.vnnlib import vnnlib_text as vnnlib_text
+from reludsl.io.vnnlib import write_vnnlib as write_vnnlib
 from reludsl.network import Network
 
 SUFFIXES = (".onnx", ".onnx.gz", ".npz")

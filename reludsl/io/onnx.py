@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,8 @@ class ImportReport:
         difference: largest |network - onnxruntime| over the outputs of random points; None when not compared.
         scale: largest |output| on these points; None when not compared.
         reason: why nothing was compared; empty when it was.
+        tensors: names of computed tensors and of nodes in the file, and the layer whose value each is. A tensor
+            that is the value of no layer, as a product before its bias was added, is left out.
     """
 
     path: str
@@ -61,6 +63,7 @@ class ImportReport:
     difference: float | None = None
     scale: float | None = None
     reason: str = ""
+    tensors: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_onnx(path: str | os.PathLike[str], *, check: bool = True) -> Network:
@@ -105,6 +108,7 @@ def read_with_report(path: str | os.PathLike[str], *, check: bool = True) -> tup
         reading.input_name,
         reading.output_name,
         reason="check=False",
+        tensors=reading.tensors,
     )
     if check:
         report = _compared(report, os.fspath(path) if external else data, net)

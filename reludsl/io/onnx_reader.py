@@ -73,6 +73,7 @@ class Reading:
         self._initialisers = {t.name: t for t in graph.initializer}
         self._constants: dict[str, npt.NDArray[Any]] = {}
         self._values: dict[str, str] = {}
+        self.tensors: dict[str, str] = {}
         self.input_box = _stated_box(model)
         self.input_name, shape = self._input(graph)
         if len(graph.output) != 1:
@@ -164,7 +165,17 @@ class Reading:
             )
         if not given or not node.output:
             raise InvalidInput(f"node {label!r} ({node.op_type}) has no input or no output; the file is damaged")
-        self._values[node.output[0]] = read(self, node, label)
+        self._name(node, read(self, node, label))
+
+    def _name(self, node: Any, value: str) -> None:
+        """Remember whose value a node's output is, by the name of the tensor and by that of the node."""
+        if node.op_type in ("Add", "Sub") and value in {self._values.get(name) for name in node.input}:
+            # the constant joined the layer: what was called so far is no value of the network any more
+            self.tensors = {name: held for name, held in self.tensors.items() if held != value}
+        self._values[node.output[0]] = value
+        if value != INPUT:
+            self.tensors[node.output[0]] = value
+            self.tensors.setdefault(node.name or node.output[0], value)
 
     def _fold(self, node: Any, label: str) -> None:
         from onnx import helper

@@ -12,6 +12,7 @@ becomes a plain row. Two branches share one binary. For a ReLU with l < 0 < u on
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,11 +21,14 @@ from scipy import sparse
 from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.passes.prune import reach
-from reludsl.program import Columns, Disjunctions, Program, RowBlock
+from reludsl.program import Columns, Disjunctions, Program, RowBlock, widened
 
 
-def big_m(program: Program) -> Program:
+def big_m(program: Program, names: Collection[str] | None = None) -> Program:
     """Lower every disjunction to rows and binaries. Prune first: a refuted branch has no place here.
+
+    Args:
+        names: of the blocks of disjunctions to lower; all by default.
 
     >>> program = Program.parse('''
     ... columns z
@@ -43,26 +47,26 @@ def big_m(program: Program) -> Program:
       -inf <= -1 z[0] + 1 y[0] + 1 relu.on[0] <= 1
     """
     low, high = program.lower, program.upper
-    columns, blocks = list(program.columns), list(program.rows)
-    width = program.size
+    chosen, left = chosen_and_left(program, names)
+    columns: list[Columns] = []
     pending: list[RowBlock] = []
-    for group in program.disjunctions:
+    width = program.size
+    for group in chosen:
         switches = switch_columns(group, width)
         columns.append(switches.columns)
         pending.extend(_rows(group, switches, low, high))
         width += switches.columns.size
-    rows = tuple(replace(b, matrix=widened(b.matrix, width)) for b in (*blocks, *pending))
-    trace = None
-    if program.trace is not None:
-        trace = replace(program.trace, matrix=widened(program.trace.matrix, width))
-    elif width > program.size:
-        trace = replace(program.original, matrix=widened(program.original.matrix, width))
-    return Program(tuple(columns), rows, (), program.objective, trace)
+    rows = tuple(replace(b, matrix=widened(b.matrix, width)) for b in pending)
+    wide = replace(program, disjunctions=left).with_columns(*columns)
+    return replace(wide, rows=(*wide.rows, *rows))
 
 
-def widened(matrix: sparse.csr_array, width: int) -> sparse.csr_array:
-    """The same matrix with empty columns on its right."""
-    return sparse.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], width))
+def chosen_and_left(
+    program: Program, names: Collection[str] | None
+) -> tuple[tuple[Disjunctions, ...], tuple[Disjunctions, ...]]:
+    """The blocks of disjunctions that a pass shall lower, and the others."""
+    chosen = tuple(g for g in program.disjunctions if names is None or g.name in names)
+    return chosen, tuple(g for g in program.disjunctions if names is not None and g.name not in names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +78,7 @@ class Switches:
     coefficient: FloatArray
     constant: FloatArray
     exactly_one: IntArray
-    """Disjunctions with three or more branches: their binaries must add up to one."""
+    """Disjunctions with a binary per branch, not one for two: their binaries must add up to one."""
 
 
 def switch_columns(group: Disjunctions, start: int) -> Switches:
@@ -91,22 +95,16 @@ def switch_columns(group: Disjunctions, start: int) -> Switches:
         np.where(two, first[owner], first[owner] + place),
         np.where(two & (place == 0), 1.0, -1.0),
         np.where(two & (place == 0), 0.0, 1.0),
-        np.flatnonzero(sizes > 2),
+        np.flatnonzero(sizes != 2),
     )
 
 
 def _rows(group: Disjunctions, switches: Switches, lower: FloatArray, upper: FloatArray) -> list[RowBlock]:
     width = switches.columns.size + group.matrix.shape[1]
     width = max(width, int(switches.column.max(initial=-1)) + 1)
-    least, most = reach(group, lower, upper)
     branch = group.branch_of_row
     matrices, lows, highs, order = [], [], [], []
-    gaps = {"lower": numeric.plus_up(group.lower, -least), "upper": numeric.plus_up(most, -group.upper)}
-    for side, gap in gaps.items():
-        wanted = np.isfinite(group.lower if side == "lower" else group.upper)
-        implied = wanted & (gap <= 0) & implied_by_bounds(group, lower, upper, side)
-        rows = np.flatnonzero(wanted & ~implied)
-        h = np.maximum(gap[rows], 0.0)
+    for side, rows, h in needed_sides(group, lower, upper):
         b = branch[rows]
         # row >= lower - h (1 - chosen) and row <= upper + h (1 - chosen)
         sign = 1.0 if side == "lower" else -1.0
@@ -135,8 +133,21 @@ def _rows(group: Disjunctions, switches: Switches, lower: FloatArray, upper: Flo
         )
     ]
     if switches.exactly_one.size:
-        blocks.append(_exactly_one(group, switches, width))
+        blocks.append(exactly_one(group, switches, width))
     return blocks
+
+
+def needed_sides(
+    group: Disjunctions, lower: FloatArray, upper: FloatArray
+) -> Iterator[tuple[str, IntArray, FloatArray]]:
+    """("lower" or "upper", rows, H): sides that bounds do not say, and how far a row may be beyond; 0 for never."""
+    least, most = reach(group, lower, upper)
+    gaps = {"lower": numeric.plus_up(group.lower, -least), "upper": numeric.plus_up(most, -group.upper)}
+    for side, gap in gaps.items():
+        wanted = np.isfinite(group.lower if side == "lower" else group.upper)
+        implied = wanted & (gap <= 0) & implied_by_bounds(group, lower, upper, side)
+        rows = np.flatnonzero(wanted & ~implied)
+        yield side, rows, np.maximum(gap[rows], 0.0)
 
 
 def implied_by_bounds(group: Disjunctions, lower: FloatArray, upper: FloatArray, side: str) -> BoolArray:
@@ -152,7 +163,8 @@ def implied_by_bounds(group: Disjunctions, lower: FloatArray, upper: FloatArray,
     return answer
 
 
-def _exactly_one(group: Disjunctions, switches: Switches, width: int) -> RowBlock:
+def exactly_one(group: Disjunctions, switches: Switches, width: int) -> RowBlock:
+    """The binaries of a disjunction add up to one, where there is not one for two branches."""
     owner = group.disjunction_of_branch
     chosen = np.isin(owner, switches.exactly_one)
     row = np.searchsorted(switches.exactly_one, owner[chosen])

@@ -90,6 +90,7 @@ def _constraints(program: Program) -> set[tuple[NameKind, str]]:
     """Blocks that hold a row or disjunction which defines nothing."""
     found: set[tuple[NameKind, str]] = {("rows", b.name) for b in program.rows if (b.defines < 0).any()}
     found |= {("disjunctions", g.name) for g in program.disjunctions if (g.defines < 0).any()}
+    found |= {("indicators", b.name) for b in program.indicators}
     return found | {("columns", c.name) for c in program.columns if c.integer.any()}
 
 
@@ -135,9 +136,14 @@ def extract(program: Program, kept: Iterable[tuple[NameKind, str]]) -> Part:
         for g in program.disjunctions
         if ("disjunctions", g.name) in names
     )
+    conditions = tuple(
+        replace(b, matrix=over(b.matrix), column=new_index[b.column])
+        for b in program.indicators
+        if ("indicators", b.name) in names
+    )
     columns: list[Columns] = [b for b in program.columns if ("columns", b.name) in names]
     goal = _objective(program.objective, new_index)
-    return Part(Program(tuple(columns), rows, groups, goal, _trace(program, stay)), index)
+    return Part(Program(tuple(columns), rows, groups, goal, _trace(program, stay), conditions), index)
 
 
 def _objective(goal: Objective | None, new_index: IntArray) -> Objective | None:

@@ -2,30 +2,76 @@
 
 from __future__ import annotations
 
-import enum
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from reludsl.passes.big_m import big_m
+from reludsl.passes.formulation import Choice, Form, Formulation
+from reludsl.passes.hull import hull
+from reludsl.passes.ideal_cuts import Neurons, neurons
+from reludsl.passes.indicator import indicator
+from reludsl.passes.partition import partition
 from reludsl.passes.prune import prune
 from reludsl.passes.published import published_big_m
 from reludsl.passes.sparsify import sparsify
 from reludsl.passes.substitute import substitute
 from reludsl.program import Program
 
-
-class Formulation(enum.Enum):
-    """How disjunctions become rows and binaries."""
-
-    BIG_M = "big-m"
-    """Compact: the pre-activation is a column, the dense row stands once. The default."""
-    PUBLISHED = "published"
-    """h - hbar with H and Hbar, as in Serra et al. 2018."""
+Lowering = Callable[[Program, Collection[str]], Program]
 
 
-def lower(program: Program, formulation: Formulation = Formulation.BIG_M, budget: float = 1e-7) -> Program:
-    """prune, substitute, sparsify, then big-M in the chosen form.
+@dataclass(frozen=True, slots=True, eq=False)
+class Lowered:
+    """A program without disjunctions, and the neurons that ideal cuts may be separated for.
 
     Args:
+        neurons: per layer whose formulation is CUTS, with that formulation; none without such layers.
+    """
+
+    program: Program
+    neurons: tuple[tuple[Neurons, Formulation], ...]
+
+
+def lower(program: Program, formulation: Formulation | Choice = Formulation.BIG_M, budget: float = 1e-7) -> Program:
+    """prune, substitute, sparsify, then every disjunction in the formulation chosen for it.
+
+    Args:
+        formulation: one for all, or a `Choice` per layer; a layer that the program does not hold (any more) is no
+            error here, since programs are lowered in parts: `Choice.checked` looks at the whole.
         budget: of `sparsify`; 0 keeps every weight that can matter at all.
     """
+    return lower_with_neurons(program, formulation, budget).program
+
+
+def lower_with_neurons(
+    program: Program, formulation: Formulation | Choice = Formulation.BIG_M, budget: float = 1e-7
+) -> Lowered:
+    """As `lower`, with what `reludsl.passes.ideal_cuts` needs beside the program."""
+    choice = Choice.every(formulation)
     thin = sparsify(substitute(prune(program)), budget)
-    return big_m(thin) if formulation is Formulation.BIG_M else published_big_m(thin)
+    chosen: dict[Formulation, list[str]] = {}
+    for group in thin.disjunctions:
+        chosen.setdefault(choice.of(group.name), []).append(group.name)
+    plain: list[str] = []
+    for form, names in chosen.items():
+        way = _way(form)
+        if way is None:
+            plain += names
+        else:
+            thin = way(thin, names)
+    # big-M comes last: it only appends columns, so that positions found before it stay right
+    cut = [(name, form) for form, names in chosen.items() if form.form is Form.CUTS for name in names]
+    lowered = big_m(thin, plain)
+    found = [(neurons(thin, lowered, name), form) for name, form in cut]
+    return Lowered(lowered, tuple((layer, form) for layer, form in found if layer.size))
+
+
+def _way(formulation: Formulation) -> Lowering | None:
+    """The pass of a formulation; None for big-M, with cuts or without."""
+    ways: dict[Form, Lowering] = {
+        Form.PUBLISHED: published_big_m,
+        Form.PARTITION: lambda program, names: partition(program, formulation.groups, names),
+        Form.HULL: hull,
+        Form.INDICATOR: indicator,
+    }
+    return ways.get(formulation.form)

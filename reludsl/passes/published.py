@@ -9,6 +9,7 @@ and the dense row reads W h + b = y - hbar.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -16,14 +17,17 @@ from scipy import sparse
 
 from reludsl import numeric
 from reludsl.backend import IntArray
-from reludsl.passes.big_m import big_m, widened
+from reludsl.passes.big_m import big_m, chosen_and_left
 from reludsl.passes.prune import reach
 from reludsl.passes.substitute import substitute
-from reludsl.program import Columns, Disjunctions, Program, RowBlock
+from reludsl.program import Columns, Disjunctions, Program, RowBlock, widened
 
 
-def published_big_m(program: Program) -> Program:
+def published_big_m(program: Program, names: Collection[str] | None = None) -> Program:
     """Lower every disjunction in the published form. Prune first.
+
+    Args:
+        names: of the blocks of disjunctions to lower; all by default.
 
     >>> program = Program.parse('''
     ... columns x
@@ -44,27 +48,31 @@ def published_big_m(program: Program) -> Program:
       -inf <= 1 y[0] - 2 relu.on[0] <= 0
       -inf <= 1 relu.slack[0] + 1 relu.on[0] <= 1
     """
-    columns, rows, groups = list(program.columns), list(program.rows), []
+    chosen, left = chosen_and_left(program, names)
+    slacks, equations, groups = [], [], []
     width = program.size
-    for group in program.disjunctions:
+    for group in chosen:
         slack, row_block, switched = _with_slacks(group, width, program)
-        columns.append(slack)
-        rows.append(row_block)
+        slacks.append(slack)
+        equations.append(row_block)
         groups.append(switched)
         width += slack.size
-    freed = np.concatenate([np.zeros(0, dtype=np.int64), *(b.defines for b in rows[len(program.rows) :])])
-    rows[: len(program.rows)] = [
-        replace(b, defines=np.where(np.isin(b.defines, freed), -1, b.defines)) for b in program.rows
-    ]
-    original = program.original
-    wide = Program(
-        tuple(columns),
-        tuple(replace(b, matrix=widened(b.matrix, width)) for b in rows),
-        tuple(replace(g, matrix=widened(g.matrix, width)) for g in groups),
-        program.objective,
-        replace(original, matrix=widened(original.matrix, width)),
+    freed = np.concatenate([np.zeros(0, dtype=np.int64), *(b.defines for b in equations)])
+    plain = tuple(replace(b, defines=np.where(np.isin(b.defines, freed), -1, b.defines)) for b in program.rows)
+    wide = replace(program, rows=plain, disjunctions=left).with_columns(*slacks)
+    lowered = big_m(
+        replace(
+            wide,
+            rows=(*wide.rows, *(replace(b, matrix=widened(b.matrix, width)) for b in equations)),
+            disjunctions=(*wide.disjunctions, *(replace(g, matrix=widened(g.matrix, width)) for g in groups)),
+        ),
+        names,
     )
-    return substitute(big_m(wide))
+    if names is None:
+        return substitute(lowered)
+    among = np.zeros(lowered.size, dtype=np.bool_)
+    among[freed[freed >= 0]] = True
+    return substitute(lowered, among)
 
 
 def _with_slacks(group: Disjunctions, start: int, program: Program) -> tuple[Columns, RowBlock, Disjunctions]:

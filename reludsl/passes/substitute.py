@@ -6,11 +6,15 @@ the disjunction refers to the column.
 
 The bounds of a defined column follow from the rest of the program (see `Program`), so that they go with it.
 The trace remembers every substituted column as an affine function of those that stay. Products of coefficients
-are rounded: each row is widened by what that may cost (it is no equation any more then), the trace carries it.
+are rounded: each row is widened by what that may cost, the trace carries it. A row that rounding has widened by a hair
+still counts as an equation, with half its width as the error of what it defines.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import networkx as nx
 import numpy as np
 from scipy import sparse
 
@@ -18,9 +22,19 @@ from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.program import AffineMap, Columns, Disjunctions, Objective, Program, RowBlock
 
+Sides = tuple[sparse.csr_array, FloatArray, FloatArray]
+"""The matrix, the lower and the upper sides of some rows."""
 
-def substitute(program: Program) -> Program:
+
+HAIR = 1e-11
+"""Width of a row, as a share of its side, up to which it counts as an equation."""
+
+
+def substitute(program: Program, among: BoolArray | None = None) -> Program:
     """The same program without the columns that an equation defines and no disjunction needs.
+
+    Args:
+        among: True for the columns that may go; all by default.
 
     >>> program = Program.parse('''
     ... maximize 1 y[0]
@@ -38,6 +52,8 @@ def substitute(program: Program) -> Program:
     """
     n = program.size
     gone = _substituted(program)
+    if among is not None:
+        gone &= among
     if not gone.any():
         return program
     stay = np.flatnonzero(~gone)
@@ -45,26 +61,25 @@ def substitute(program: Program) -> Program:
     new_index[stay] = np.arange(stay.size)
     values, offsets, error = _definitions(program, gone, new_index, stay.size)
     reach = np.maximum(np.abs(program.lower), np.abs(program.upper))[stay]
+
+    def replaced(matrix: sparse.csr_array, lower: FloatArray, upper: FloatArray) -> Sides:
+        shift = matrix @ offsets
+        lost = _lost(matrix, gone, values, offsets, error, reach)
+        new = sparse.csr_array(matrix @ values)
+        new.eliminate_zeros()
+        return new, numeric.down(lower - shift, lost), numeric.up(upper - shift, lost)
+
     rows = []
     for block, solved in zip(program.rows, _solved(program, gone)):
         keep = ~solved
         if not keep.any():
             continue
-        matrix = block.matrix[keep]
-        shift = matrix @ offsets
-        lost = _lost(matrix, gone, values, offsets, error, reach)
-        defines = block.defines[keep]
-        new = sparse.csr_array(matrix @ values)
-        new.eliminate_zeros()
-        rows.append(
-            RowBlock(
-                block.name,
-                new,
-                numeric.down(block.lower[keep] - shift, lost),
-                numeric.up(block.upper[keep] - shift, lost),
-                np.where(defines >= 0, new_index[defines], -1),
-            )
-        )
+        defines = np.where(block.defines[keep] >= 0, new_index[block.defines[keep]], -1)
+        rows.append(RowBlock(block.name, *replaced(block.matrix[keep], block.lower[keep], block.upper[keep]), defines))
+    conditions = []
+    for known in program.indicators:
+        matrix, low, high = replaced(known.matrix, known.lower, known.upper)
+        conditions.append(replace(known, matrix=matrix, lower=low, upper=high, column=new_index[known.column]))
     groups = tuple(_renumbered(group, new_index, stay.size) for group in program.disjunctions)
     original = program.original
     trace = AffineMap(
@@ -78,6 +93,7 @@ def substitute(program: Program) -> Program:
         groups,
         _objective(program.objective, values, offsets),
         trace,
+        tuple(conditions),
     )
 
 
@@ -99,23 +115,25 @@ def _lost(
 
 
 def _copied(matrix: sparse.csr_array, values: sparse.csr_array, offsets: FloatArray, error: FloatArray) -> BoolArray:
-    """Rows whose coefficients are moved or negated only: definitions with coefficients 1 and -1, and no sums."""
+    """Rows whose coefficients are moved or negated only: of each product one factor is 1 or -1, and no sums."""
     used = sparse.csr_array((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
     held = sparse.csr_array((np.ones(values.nnz), values.indices, values.indptr), shape=values.shape)
-    other = sparse.csr_array((np.abs(values.data) != 1, values.indices, values.indptr), shape=values.shape)
-    rounded = (other.sum(axis=1) > 0) | (offsets != 0) | (error != 0)
+    scales = sparse.csr_array((np.abs(matrix.data) != 1, matrix.indices, matrix.indptr), shape=matrix.shape)
+    scaled = sparse.csr_array((np.abs(values.data) != 1, values.indices, values.indptr), shape=values.shape)
+    products = scales.astype(np.float64) @ (scaled.sum(axis=1) > 0).astype(np.float64)
+    rounded = (products > 0) | (used @ ((offsets != 0) | (error != 0)).astype(np.float64) > 0)
     summed = used @ held
     overlaps = np.zeros(matrix.shape[0], dtype=np.bool_)
     if summed.nnz:  # no columns may be left at all, and such a matrix has no maximum
         overlaps = sparse.csr_array(summed).max(axis=1).toarray().ravel() > 1
-    return np.asarray((used @ rounded.astype(np.float64) == 0) & ~overlaps)
+    return np.asarray(~rounded & ~overlaps)
 
 
 def _substituted(program: Program) -> BoolArray:
     """Columns defined by an equation, outside every disjunction, continuous; never all, or no program is left."""
     gone = np.zeros(program.size, dtype=np.bool_)
     for block in program.rows:
-        gone[block.defines[(block.defines >= 0) & (block.lower == block.upper)]] = True
+        gone[block.defines[(block.defines >= 0) & equations(block)]] = True
     for group in program.disjunctions:
         gone[group.matrix.indices] = False
     gone &= ~program.integer
@@ -124,12 +142,19 @@ def _substituted(program: Program) -> BoolArray:
     return gone
 
 
+def equations(block: RowBlock) -> BoolArray:
+    """Rows that are equations up to rounding."""
+    with np.errstate(invalid="ignore"):
+        hair = HAIR * (1.0 + np.maximum(np.abs(block.lower), np.abs(block.upper)))
+        return np.asarray(block.upper - block.lower <= np.where(np.isfinite(hair), hair, 0.0))
+
+
 def _solved(program: Program, gone: BoolArray) -> list[BoolArray]:
     """Per block, the rows that a column is solved from: the first that defines it; others stay as constraints."""
     taken = np.zeros(program.size, dtype=np.bool_)
     answer = []
     for block in program.rows:
-        rows = (block.defines >= 0) & gone[block.defines] & ~taken[block.defines]
+        rows = (block.defines >= 0) & gone[block.defines] & ~taken[block.defines] & equations(block)
         taken[block.defines[rows]] = True
         answer.append(rows)
     return answer
@@ -140,8 +165,8 @@ def _definitions(
 ) -> tuple[sparse.csr_array, FloatArray, FloatArray]:
     """Every old column over the new ones: old = values @ new + offsets, up to a proved rounding error.
 
-    A block defines columns out of columns of earlier blocks. Blocks are taken in the order of the columns that
-    they define, so that what a definition uses is known already.
+    A block defines columns out of columns that other blocks define. Blocks are taken in an order in which what a
+    definition uses is known already.
     """
     n = program.size
     stay = np.flatnonzero(~gone)
@@ -149,10 +174,8 @@ def _definitions(
     offsets, error = np.zeros(n), np.zeros(n)
     reach = np.maximum(np.abs(program.lower), np.abs(program.upper))[stay]
     solving = [(b, rows) for b, rows in zip(program.rows, _solved(program, gone)) if rows.any()]
-    for block, rows in sorted(solving, key=lambda pair: int(pair[0].defines[pair[1]].min())):
+    for block, rows in _in_order(solving, n):
         chosen = np.flatnonzero(rows)
-        if not chosen.size:
-            continue
         target = block.defines[chosen]
         matrix = block.matrix[chosen].tocoo()
         own = matrix.col == target[matrix.row]
@@ -160,7 +183,10 @@ def _definitions(
         pivot[matrix.row[own]] = matrix.data[own]
         scaled = -matrix.data[~own] / pivot[matrix.row[~own]]
         rest = sparse.csr_array((scaled, (matrix.row[~own], matrix.col[~own])), shape=matrix.shape)
-        constant = block.lower[chosen] / pivot
+        low, high = block.lower[chosen], block.upper[chosen]
+        middle = np.where(low == high, low, low + 0.5 * (high - low))
+        half = np.where(low == high, 0.0, np.nextafter(np.maximum(high - middle, middle - low), np.inf))
+        constant = middle / pivot
         every = np.ones(n, dtype=np.bool_)
         lost = _lost(rest, every, values, offsets, error, reach, constant)
         divided = numeric.gamma(1) * (abs(rest) @ (abs(values) @ reach + np.abs(offsets)))
@@ -169,10 +195,25 @@ def _definitions(
         inner = sparse.coo_array(rest @ values)
         # a definition by columns that stay, with pivot 1 or -1, is copied without rounding
         error[target] = np.where(plain, 0.0, lost + numeric.gamma(1) * np.abs(constant))
+        error[target] += numeric.inflated(half / np.abs(pivot))
         offsets[target] = rest @ offsets + constant
         placed = sparse.csr_array((inner.data, (target[inner.row], inner.col)), shape=values.shape)
         values = sparse.csr_array(values + placed)
     return values, offsets, error
+
+
+def _in_order(solving: list[tuple[RowBlock, BoolArray]], width: int) -> list[tuple[RowBlock, BoolArray]]:
+    """Every block behind those whose columns it uses; the order of the columns where that leaves a choice."""
+    owner = np.full(width, -1, dtype=np.int64)
+    for k, (block, rows) in enumerate(solving):
+        owner[block.defines[rows]] = k
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    graph.add_nodes_from(range(len(solving)))
+    for k, (block, rows) in enumerate(solving):
+        used = np.unique(owner[block.matrix[rows].indices])
+        graph.add_edges_from((j, k) for j in used.tolist() if j not in (-1, k))
+    first = [int(block.defines[rows].min()) for block, rows in solving]
+    return [solving[k] for k in nx.lexicographical_topological_sort(graph, key=lambda k: first[k])]
 
 
 def _columns(program: Program, stay: BoolArray) -> list[Columns]:

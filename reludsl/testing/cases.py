@@ -39,6 +39,7 @@ __all__ = [
     "case",
     "close",
     "columns",
+    "dense",
     "hold",
     "knapsack",
     "market_split",
@@ -300,6 +301,16 @@ def knapsack(items: int) -> Case:
     value = weights.sum(axis=0) + draw.integers(-3, 4, items)
     sides = np.floor(weights.sum(axis=1) * 0.4)
     return case(weights, [-INF, -INF], sides.tolist(), [0] * items, [1] * items, True, value.tolist(), Sense.MAXIMIZE)
+
+
+def dense(size: int) -> Case:
+    """A feasible LP with a full matrix: its effort grows fast with its size, for every method."""
+    draw = np.random.default_rng(size)
+    matrix = draw.integers(-50, 51, (size, size)).astype(float)
+    sides = draw.integers(1, 20 * int(size**0.5), size).astype(float)
+    cost = draw.integers(-20, 21, size).astype(float)
+    box = [-1.0] * size, [1.0] * size
+    return case(matrix, [-INF] * size, sides.tolist(), *box, False, cost.tolist(), Sense.MAXIMIZE)
 
 
 @dataclass(frozen=True, slots=True)

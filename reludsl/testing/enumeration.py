@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -18,6 +18,7 @@ from scipy import sparse
 from reludsl.backend import (
     Capability,
     FloatArray,
+    Indicators,
     IntArray,
     InvalidInput,
     Limits,
@@ -54,6 +55,7 @@ class EnumerationBackend:
         | Capability.DUALS
         | Capability.FARKAS
         | Capability.INCUMBENT_EVENTS
+        | Capability.INDICATOR
     )
     profile: Mapping[str, str] = field(default_factory=dict)
 
@@ -73,6 +75,24 @@ class EnumerationBackend:
                 "leave them out"
             )
         return EnumerationSession(matrix)
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """A row that is required where a column has a value."""
+
+    row: list[Fraction]
+    lower: Side
+    upper: Side
+    column: int
+    value: int
+
+
+def _conditions(indicators: Indicators) -> Iterator[_Condition]:
+    rows = sparse.csr_array(indicators.rows).toarray()
+    sides = zip(indicators.lower, indicators.upper, indicators.column, indicators.value, strict=True)
+    for row, (low, high, column, value) in zip(rows, sides, strict=True):
+        yield _Condition(_exactly(row), exact(low), exact(high), int(column), int(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +118,7 @@ class EnumerationSession:
         self._offset = Fraction(0)
         self._sign = 1
         self.add_rows(Rows(sparse.csr_array(matrix.rows), matrix.row_lower, matrix.row_upper))
+        self._conditions = [] if matrix.indicators is None else list(_conditions(matrix.indicators))
 
     def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
         """Replace the whole objective; it is kept as a minimisation."""
@@ -129,7 +150,8 @@ class EnumerationSession:
         start: FloatArray | None = None,
         on_point: OnPoint | None = None,
     ) -> Result:
-        """Visit everything. A start is visited first; `gap` and the stop limits change nothing but the note.
+        """Visit everything, until the time is over or the user interrupts. A start is visited first; `gap` and the
+        stop limits change nothing but the note.
 
         Raises:
             InvalidInput: more than `MOST_ASSIGNMENTS` integer assignments.
@@ -139,20 +161,24 @@ class EnumerationSession:
         deadline = None if time_limit is None else began + time_limit
         replaced = stop_bound is not None or stop_objective is not None
         note = "enumeration visits everything: the stop limits were replaced by that" if replaced else ""
-        if relax or not any(self._integer):
-            return self._linear(deadline, began, note)
-        self._refuse_large()
-        search = _Search(self, deadline, start, on_point)
-        status = search.run()
-        bound = search.best if status in (Status.OPTIMAL, Status.STOPPED) else None
-        if status in (Status.LIMIT, Status.STOPPED):
+        try:
+            if relax or not any(self._integer):
+                return self._linear(deadline, began, note)
+            self._refuse_large()
+            search = _Search(self, deadline, start, on_point)
+            status = search.run()
+        except KeyboardInterrupt:
+            bound = self._outward(self.box_bound())
+            return Result(Status.INTERRUPTED, bound=bound, seconds=time.perf_counter() - began, note=note)
+        proved = search.best if status is Status.OPTIMAL else None
+        if status in (Status.LIMIT, Status.STOPPED, Status.INTERRUPTED):
             # Nothing better than the box allows: coarse, but proved.
-            bound = self.box_bound()
+            proved = self.box_bound()
         return Result(
             status,
             None if search.x is None else np.array([float(v) for v in search.x]),
             None if search.best is None else float(self.value(search.best)),
-            None if bound is None else self._outward(bound),
+            None if proved is None else self._outward(proved),
             nodes=search.nodes,
             seconds=time.perf_counter() - began,
             note=note,
@@ -192,7 +218,15 @@ class EnumerationSession:
         """The linear program that is left when some columns are fixed."""
         lower = [fixed.get(j, v) for j, v in enumerate(self._lower)]
         upper = [fixed.get(j, v) for j, v in enumerate(self._upper)]
-        return ExactLP(self._cost, self._rows, self._row_lower, self._row_upper, lower, upper)
+        required = [c for c in self._conditions if lower[c.column] == upper[c.column] == c.value]
+        return ExactLP(
+            self._cost,
+            [*self._rows, *(c.row for c in required)],
+            [*self._row_lower, *(c.lower for c in required)],
+            [*self._row_upper, *(c.upper for c in required)],
+            lower,
+            upper,
+        )
 
     def reach(self) -> _Reach:
         """What rows and cost can reach on the whole box."""
@@ -237,16 +271,23 @@ class EnumerationSession:
         seconds = time.perf_counter() - began
         if solution.x is None or solution.objective is None or solution.duals is None:
             ray = None if solution.ray is None else np.array([float(v) for v in solution.ray])
+            ray = ray if ray is not None and ray.size == len(self._rows) else None
             return Result(Status.INFEASIBLE, farkas=ray, seconds=seconds, note=note)
         return Result(
             Status.OPTIMAL,
             np.array([float(v) for v in solution.x]),
             float(self.value(solution.objective)),
             self._outward(solution.objective),
-            np.array([self._sign * float(v) for v in solution.duals]),
+            self._duals(solution.duals),
             seconds=seconds,
             note=note,
         )
+
+    def _duals(self, duals: Sequence[Fraction]) -> FloatArray | None:
+        """None where switched rows are required too: they have no place among the rows of the matrix."""
+        if len(duals) > len(self._rows):
+            return None
+        return np.array([self._sign * float(v) for v in duals])
 
     def _outward(self, cost: Fraction) -> float:
         """The float next to the exact bound on its safe side."""
@@ -278,9 +319,15 @@ class _Search:
         self.nodes = 0
 
     def run(self) -> Status:
-        """Visit all leaves, or as many as the time allows."""
+        """Visit all leaves, or as many as the time and the user allow."""
         if self._session.crossed():
             return Status.INFEASIBLE
+        try:
+            return self._visit()
+        except KeyboardInterrupt:
+            return Status.INTERRUPTED
+
+    def _visit(self) -> Status:
         for solution in self._leaves({}, self._session.reach()):
             if solution is None:
                 return Status.LIMIT

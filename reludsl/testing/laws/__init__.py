@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from reludsl.backend import Backend
-from reludsl.testing.laws import callbacks, integers, limits, objective, proofs, session, status
+from reludsl.testing.laws import callbacks, indicators, integers, interrupts, limits, objective, proofs, session, status
 
 __all__ = ["LAWS", "Law"]
 
@@ -40,6 +40,8 @@ def _of(module: ModuleType) -> tuple[Law, ...]:
 
 
 LAWS: tuple[Law, ...] = tuple(
-    law for module in (status, objective, integers, session, limits, proofs, callbacks) for law in _of(module)
+    law
+    for module in (status, objective, integers, indicators, session, limits, interrupts, proofs, callbacks)
+    for law in _of(module)
 )
 """All laws."""

@@ -12,6 +12,7 @@ from reludsl.testing.cases import (
     Case,
     Split,
     case,
+    dense,
     hold,
     knapsack,
     market_split,
@@ -93,6 +94,18 @@ def law_time_limit_is_honoured(backend: Backend) -> None:
             continue
         hold(timed.seconds <= 1.1 * limit + 1.0, f"{timed.seconds:.2f} s for a limit of {limit} s")
         sound(backend, problem, timed.result)
+
+
+def law_time_limit_of_an_lp_is_honoured(backend: Backend) -> None:
+    """A dense LP ends within its limit, 10 % and one second, and is never called infeasible."""
+    problem, limit = dense(100), 0.2
+    with opened(backend, problem) as session:
+        began = time.perf_counter()
+        answer = session.solve(time_limit=limit)
+        seconds = time.perf_counter() - began
+    hold(seconds <= 1.1 * limit + 1.0, f"{seconds:.2f} s for a limit of {limit} s")
+    hold(answer.status in (Status.LIMIT, Status.OPTIMAL), f"status {answer.status.name} for an LP with a point")
+    sound(backend, problem, answer)
 
 
 def law_time_limit_does_not_stick(backend: Backend) -> None:

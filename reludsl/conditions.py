@@ -1,0 +1,210 @@
+"""Conditions as rows and disjunctions: one indicator per alternation, whatever stands below it.
+
+A condition over columns becomes
+
+    e_1 <= 0, e_2 <= 0                   rows
+    (a | (b & (c | d)))                  { a }  or  { b, s >= 1 }          a disjunction
+                                         { s <= 0 }  or  { c }  or  { d }  another one, s binary
+
+so that the program grows linearly with the condition, never by distribution. Strict comparisons are closed: the
+program has more points then, so that what is proved on it stays proved, and what is found on it is replayed.
+
+With a *slack column* t every comparison reads e + t <= 0: t is at most the slack of the condition, and max t the
+largest slack there is. Such a program has a point for every input, so that a bound alone refutes the condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from reludsl import numeric
+from reludsl.backend import FloatArray, IntArray
+from reludsl.errors import InvalidInput
+from reludsl.expr import Expr
+from reludsl.logic import All, AnyOf, Atoms, Condition
+from reludsl.program import Disjunctions, RowBlock
+
+DEEPEST = 200
+"""Alternations within alternations beyond which a condition is refused: a person writes three."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conjunction:
+    """Comparisons that all hold, and alternations of which each has a part that holds."""
+
+    rows: Expr
+    alternations: tuple[tuple[Condition, ...], ...]
+
+
+def conjunction(condition: Condition) -> Conjunction:
+    """A condition taken apart down to its first alternations."""
+    rows: list[Expr] = []
+    alternations: list[tuple[Condition, ...]] = []
+    left = [condition]
+    while left:
+        part = left.pop(0)
+        match part:
+            case Atoms() if part.every or len(part) == 1:
+                rows.append(part.expr)
+            case Atoms():
+                alternations.append(tuple(Atoms(e.expr, e.strict) for e in part))
+            case AnyOf():
+                alternations.append(part.parts)
+            case All():
+                left = [*part.parts, *left]
+            case _:
+                raise TypeError(f"{type(part).__name__} is no kind of condition")
+    return Conjunction(Expr.stack(rows) if rows else Expr({}, np.zeros(0)), tuple(alternations))
+
+
+def slack_range(condition: Condition, bounds: Callable[[Expr], tuple[FloatArray, FloatArray]]) -> tuple[float, float]:
+    """Proved bounds of the slack of a condition, from bounds of its comparisons."""
+    match condition:
+        case Atoms():
+            low, high = bounds(condition.expr)
+            worst, best = -high, -low
+            pick = np.min if condition.every else np.max
+            return float(pick(worst)), float(pick(best))
+        case All() | AnyOf():
+            ranges = np.array([slack_range(part, bounds) for part in condition.parts])
+            pick = np.min if isinstance(condition, All) else np.max
+            return float(pick(ranges[:, 0])), float(pick(ranges[:, 1]))
+        case _:
+            raise TypeError(f"{type(condition).__name__} is no kind of condition")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Branch:
+    """A branch before its columns have positions: comparisons, and switches that must be on."""
+
+    rows: Expr
+    on: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Alternation:
+    branches: tuple[_Branch, ...]
+    guard: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where a condition goes: what its lowering needs to know of the program around it.
+
+    Args:
+        name: of the rows; alternations are `name.or`, switches `name.switch`.
+        slack: position and range of the slack column; None for a condition that must hold.
+        add_switch: makes a binary column, and gives its position.
+        matrix: an expression's linear part over the columns that exist when it is called.
+        bounds: proved lower and upper bounds of an expression's elements.
+        width: number of columns that exist when it is called.
+    """
+
+    name: str
+    slack: tuple[int, float, float] | None
+    add_switch: Callable[[], int]
+    matrix: Callable[[Expr], sparse.csr_array]
+    bounds: Callable[[Expr], tuple[FloatArray, FloatArray]]
+    width: Callable[[], int]
+
+
+def lower_condition(condition: Condition, place: Place) -> tuple[RowBlock, list[Disjunctions]]:
+    """Rows and disjunctions that hold where the condition does (with a slack column: up to that slack).
+
+    Raises:
+        InvalidInput: alternations nested deeper than `DEEPEST`.
+    """
+    top = conjunction(condition)
+    waiting: list[tuple[tuple[Condition, ...], int | None, int]] = [(parts, None, 1) for parts in top.alternations]
+    found: list[_Alternation] = []
+    while waiting:
+        parts, guard, depth = waiting.pop(0)
+        if depth > DEEPEST:
+            raise InvalidInput(
+                f"the condition nests alternations more than {DEEPEST} deep, and needs a binary for each; "
+                "write it with fewer levels"
+            )
+        branches = []
+        for part in parts:
+            inner = conjunction(part)
+            switches = tuple(place.add_switch() for _ in inner.alternations)
+            waiting.extend((deeper, s, depth + 1) for deeper, s in zip(inner.alternations, switches))
+            branches.append(_Branch(inner.rows, switches))
+        found.append(_Alternation(tuple(branches), guard))
+    matrix, upper = _rows(top.rows, place)
+    defines = np.full(upper.size, -1 if place.slack is None else place.slack[0], dtype=np.int64)
+    rows = RowBlock(place.name, matrix, np.full(upper.size, -np.inf), upper, defines)
+    return rows, [_disjunction(f"{place.name}.or{k}", alternation, place) for k, alternation in enumerate(found)]
+
+
+def _rows(expr: Expr, place: Place) -> tuple[sparse.csr_array, FloatArray]:
+    """a x + c <= 0 as a x <= -c, and with a slack column as a x + t <= -c."""
+    matrix = place.matrix(expr)
+    if place.slack is not None:
+        ones = np.ones(expr.size)
+        t = sparse.csr_array(
+            (ones, (np.arange(expr.size), np.full(expr.size, place.slack[0]))), shape=(expr.size, place.width())
+        )
+        matrix = sparse.csr_array(matrix + t)
+    return matrix, -expr.constant
+
+
+def _reach(expr: Expr, place: Place) -> tuple[FloatArray, FloatArray]:
+    """Proved range of the activity of those rows."""
+    if not expr.size:
+        return np.zeros(0), np.zeros(0)
+    low, high = place.bounds(expr)
+    low, high = numeric.plus_down(low, -expr.constant), numeric.plus_up(high, -expr.constant)
+    if place.slack is not None:
+        _, least, most = place.slack
+        low, high = numeric.plus_down(low, np.full_like(low, least)), numeric.plus_up(high, np.full_like(high, most))
+    return low, high
+
+
+def _disjunction(name: str, alternation: _Alternation, place: Place) -> Disjunctions:
+    """One disjunction: a branch per part, and one that leaves it idle while its guard is off."""
+    width = place.width()
+    blocks: list[sparse.csr_array] = []
+    lower, upper, least, most, sizes = [], [], [], [], []
+
+    def single(column: int, side: str) -> None:
+        blocks.append(sparse.csr_array(([1.0], ([0], [column])), shape=(1, width)))
+        lower.append(np.array([1.0 if side == "on" else -np.inf]))
+        upper.append(np.array([np.inf if side == "on" else 0.0]))
+        least.append(np.zeros(1))
+        most.append(np.ones(1))
+
+    if alternation.guard is not None:
+        single(alternation.guard, "off")
+        sizes.append(1)
+    for branch in alternation.branches:
+        for switch in branch.on:
+            single(switch, "on")
+        matrix, side = _rows(branch.rows, place)
+        low, high = _reach(branch.rows, place)
+        blocks.append(matrix)
+        lower.append(np.full(side.size, -np.inf))
+        upper.append(side)
+        least.append(low)
+        most.append(high)
+        sizes.append(len(branch.on) + side.size)
+    own = place.slack[0] if place.slack is not None else -1
+    return Disjunctions(
+        name,
+        sparse.csr_array(sparse.vstack(blocks, format="csr")),
+        np.concatenate(lower),
+        np.concatenate(upper),
+        np.concatenate(least),
+        np.concatenate(most),
+        _starts(sizes),
+        np.array([0, len(sizes)]),
+        np.array([own if alternation.guard is None else alternation.guard]),
+    )
+
+
+def _starts(sizes: Sequence[int]) -> IntArray:
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
