@@ -13,8 +13,10 @@ import numpy as np
 from scipy import sparse
 
 from benchmarks.formulations import formulations
+from benchmarks.margin import margin
 from benchmarks.measure import Figure, Measured, best
 from benchmarks.nets import random_network, trained
+from benchmarks.registered import registered
 from reludsl import plugins
 from reludsl.backend import Limits, Sense
 from reludsl.bounds import crown, interval
@@ -141,4 +143,9 @@ CASES: dict[str, Callable[[bool], Iterator[Measured]]] = {
     "compression": compression,
     "processes": processes,
     "formulations": formulations,
+    "margin": margin,
+    "queries": registered,
 }
+
+FULL: dict[str, Callable[[bool], Iterator[Measured]]] = {**CASES, "margin": partial(margin, full=True)}
+"""The same where minutes do not matter."""

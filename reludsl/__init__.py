@@ -12,6 +12,8 @@ from reludsl.answer import Answer as Answer
 from reludsl.answer import Statistics as Statistics
 from reludsl.answer import Verdict as Verdict
 from reludsl.answer import Witness as Witness
+from reludsl.compare import Comparison as Comparison
+from reludsl.compare import compare as compare
 from reludsl.compress import compress as compress
 from reludsl.domain import Ball as Ball
 from reludsl.domain import Box as Box
@@ -29,8 +31,12 @@ from reludsl.functions import argmin_is as argmin_is
 from reludsl.functions import close as close
 from reludsl.io import from_torch as from_torch
 from reludsl.io import read as read
+from reludsl.io import read_vnnlib as read_vnnlib
 from reludsl.io import to_torch as to_torch
 from reludsl.io import write as write
+from reludsl.io import write_lp as write_lp
+from reludsl.io import write_mps as write_mps
+from reludsl.io import write_vnnlib as write_vnnlib
 from reludsl.layers import Affine as Affine
 from reludsl.layers import PiecewiseLinear as PiecewiseLinear
 from reludsl.layers import relu as relu

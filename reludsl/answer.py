@@ -37,13 +37,14 @@ class Statistics:
 
     Args:
         backend, version: the solver at hand, whether it was needed or not.
-        stage: what decided: `domains`, `search`, `bounds`, `solver`, or what the answer ended at.
+        stage: what decided: `domains`, `search`, `bounds`, `splitting`, `relaxation`, `solver`; or what the answer
+            ended at.
         status: of the last solve.
         tolerance: feasibility tolerance of the solver; bounds are widened by what it may be worth.
         passes: from the question to the matrix, in order.
         cases, cases_solved: alternatives at the top of the question, and how many of them the solver saw.
         binaries_before: alternatives (of neurons and conditions) before pruning; `binaries`: integer columns after.
-        nodes: of the search tree.
+        nodes: of the solver's search trees; boxes: parts that domains were split into.
         build_seconds, solve_seconds, seconds: to make programs, in the solver, and altogether.
         note: what a person should know.
     """
@@ -63,6 +64,7 @@ class Statistics:
     cases_solved: int = 1
     binaries_before: int = 0
     seconds: float = 0.0
+    boxes: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,8 +109,11 @@ class Answer:
 
     Args:
         verdict: see `Verdict`.
-        bound: proved. Of an extreme: the expression never gets beyond it. Of `prove`: the claim's slack is nowhere
-            less; of `find`: the condition's slack is nowhere more. Infinite where nothing was proved.
+        bound: proved. Of an extreme: the expression never gets beyond it. Of `find`: no input satisfies the condition
+            with more slack; of `prove`: none refutes the claim, `given` included, by more than -bound. Where there is
+            no such input at all, it says by how much the rest is missed wherever everything that is asked of inputs
+            alone holds: of a claim about networks that was PROVED, its slack is nowhere less where `given` holds.
+            Infinite where nothing was proved, or where those inputs have no room.
         value: reached by the witness, in plain float64: the expression, or the slack; None where no point was found.
         witness: the input (see `Witness`); None without one.
         reason: in words, why the verdict is what it is.

@@ -25,6 +25,19 @@ class Columns:
         return self.lower.size
 
 
+def _in_order(matrix: sparse.csr_array) -> sparse.csr_array:
+    """The same matrix with the columns of every row in order.
+
+    scipy sorts a matrix in place when it needs that (`maximum`, `sum_duplicates`), its data too. Passes renumber columns
+    and share the data: where those get out of step, the coefficients of another program change places.
+    """
+    if matrix.has_sorted_indices:
+        return matrix
+    ordered = matrix.copy()
+    ordered.sort_indices()
+    return ordered
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RowBlock:
     """`lower <= matrix @ x <= upper`, with matrix (k, columns of the program).
@@ -39,6 +52,9 @@ class RowBlock:
     lower: FloatArray
     upper: FloatArray
     defines: IntArray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", _in_order(self.matrix))
 
     @property
     def size(self) -> int:
@@ -69,6 +85,9 @@ class Disjunctions:
     branches: IntArray
     starts: IntArray
     defines: IntArray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", _in_order(self.matrix))
 
     @property
     def size(self) -> int:
@@ -118,6 +137,9 @@ class IndicatorRows:
     column: IntArray
     value: BoolArray
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", _in_order(self.matrix))
+
     @property
     def size(self) -> int:
         return self.lower.size
@@ -146,6 +168,9 @@ class AffineMap:
     matrix: sparse.csr_array
     offset: FloatArray
     error: FloatArray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "matrix", _in_order(self.matrix))
 
     def __call__(self, x: FloatArray) -> FloatArray:
         return np.asarray(self.matrix @ x + self.offset)

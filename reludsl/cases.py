@@ -31,6 +31,10 @@ MOST_RELATIONS = 24
 """Linear relations that a polytope is made of; its support function takes them one by one."""
 
 
+LARGEST_RELATION = 1e100
+"""Relations with larger coefficients stay conditions: norms of their rows overflow."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Case:
     """One alternative of a condition.
@@ -48,8 +52,16 @@ class Case:
     empty: bool = False
 
     def original(self, points: Mapping[InputVariable, FloatArray]) -> dict[InputVariable, FloatArray]:
-        """Values of the narrowed inputs as values of the question's."""
-        return {self.inputs[v]: x for v, x in points.items()}
+        """Values of the narrowed inputs as values of the question's, inside its domains.
+
+        A narrowed ball is a box that reaches beyond it in the last bit.
+        """
+        return {self.inputs[v]: _inside(self.inputs[v], np.asarray(x, dtype=np.float64)) for v, x in points.items()}
+
+
+def _inside(variable: InputVariable, x: FloatArray) -> FloatArray:
+    row = x.reshape(1, -1)
+    return x if variable.domain.contains(row)[0] else variable.domain.project(row)[0]
 
 
 def conjuncts(condition: Condition) -> tuple[Condition, ...]:
@@ -162,13 +174,18 @@ class _Asked:
         self.rows: list[tuple[sparse.csr_array, FloatArray]] = []
         self.left: list[Atoms] = []
         self.narrowed = False
+        # strict comparisons: above `least`, below `most`
+        self.least, self.most = np.full_like(self.lower, -np.inf), np.full_like(self.upper, np.inf)
+        self.never = False
 
     def take(self, atoms: Atoms) -> Atoms:
         """Note what the rows a x + c <= 0 say; those that the domain will say completely are left out of the answer."""
         expr = atoms.expr
-        matrix = sparse.csr_array(expr.terms[self.variable])
+        matrix = sparse.csr_array(expr.terms[self.variable], copy=True)
         matrix.eliminate_zeros()
         counts = np.diff(matrix.indptr)
+        constant = expr.constant[counts == 0]
+        self.never |= bool(((constant >= 0) if atoms.strict else (constant > 0)).any())
         if not self.is_box:
             return atoms
         single = np.flatnonzero(counts == 1)
@@ -182,6 +199,9 @@ class _Asked:
         np.minimum.at(self.upper, column[above], up[above])
         np.maximum.at(self.lower, column[below], down[below])
         self.narrowed |= bool(single.size)
+        if atoms.strict:
+            np.minimum.at(self.most, column[above], up[above])
+            np.maximum.at(self.least, column[below], down[below])
         said = np.zeros(expr.size, dtype=np.bool_)
         if not atoms.strict:
             said[single] = exact
@@ -194,14 +214,15 @@ class _Asked:
 
     def domain(self) -> Domain | None:
         """The narrowed domain; None when its box is empty. What it does not say is added to `left`."""
-        if (self.lower > self.upper).any():
+        empty = (self.lower > self.upper) | (self.lower >= self.most) | (self.upper <= self.least)
+        if self.never or empty.any():
             return None
         domain: Domain = Box(self.lower, self.upper) if self.narrowed else self.whole
         if not self.rows:
             return domain
         matrix = sparse.csr_array(sparse.vstack([m for m, _ in self.rows]))
         limit = np.concatenate([c for _, c in self.rows])
-        if limit.size <= MOST_RELATIONS:
+        if limit.size <= MOST_RELATIONS and float(abs(matrix).max()) <= LARGEST_RELATION:
             try:
                 domain = Polytope(matrix.toarray(), limit, Box(self.lower, self.upper))
                 self.left = []

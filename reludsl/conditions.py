@@ -61,18 +61,25 @@ def conjunction(condition: Condition) -> Conjunction:
     return Conjunction(Expr.stack(rows) if rows else Expr({}, np.zeros(0)), tuple(alternations))
 
 
-def slack_range(condition: Condition, bounds: Callable[[Expr], tuple[FloatArray, FloatArray]]) -> tuple[float, float]:
-    """Proved bounds of the slack of a condition, from bounds of its comparisons."""
+def slack_range(
+    condition: Condition, bounds: Callable[[Expr], tuple[FloatArray, FloatArray]]
+) -> tuple[FloatArray, FloatArray]:
+    """Proved bounds of the slack of a condition, from bounds of its comparisons.
+
+    Args:
+        bounds: lower and upper bounds of an expression's elements, (..., size); the answer has the leading axes.
+    """
     match condition:
         case Atoms():
             low, high = bounds(condition.expr)
-            worst, best = -high, -low
-            pick = np.min if condition.every else np.max
-            return float(pick(worst)), float(pick(best))
+            ends = (-high, -low)
+            if condition.every:
+                return np.asarray(ends[0].min(axis=-1)), np.asarray(ends[1].min(axis=-1))
+            return np.asarray(ends[0].max(axis=-1)), np.asarray(ends[1].max(axis=-1))
         case All() | AnyOf():
-            ranges = np.array([slack_range(part, bounds) for part in condition.parts])
-            pick = np.min if isinstance(condition, All) else np.max
-            return float(pick(ranges[:, 0])), float(pick(ranges[:, 1]))
+            ranges = [slack_range(part, bounds) for part in condition.parts]
+            pick = np.minimum if isinstance(condition, All) else np.maximum
+            return pick.reduce([low for low, _ in ranges]), pick.reduce([high for _, high in ranges])
         case _:
             raise TypeError(f"{type(condition).__name__} is no kind of condition")
 

@@ -6,6 +6,11 @@ caller who does not know this library would expect.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reludsl.compare import Comparison
+
 
 class ReludslError(Exception):
     """Base of every error raised on purpose by reludsl and its backends."""
@@ -33,3 +38,15 @@ class MissingBackend(ReludslError, LookupError):
 
 class SolverFailed(ReludslError, RuntimeError):
     """A solver broke down, or gave an answer that fails its own rows. Nothing may be concluded from it."""
+
+
+class Disagreement(SolverFailed):
+    """Two solvers contradict each other: one proved what an input found with the other refutes.
+
+    Args:
+        comparison: everything that was asked, with the contradicting rows marked.
+    """
+
+    def __init__(self, message: str, comparison: Comparison) -> None:
+        super().__init__(message)
+        self.comparison = comparison

@@ -6,8 +6,8 @@
 
 An expression is sum_v A_v v + c over *variables* v: inputs, each with its domain, and values of a network's
 nodes at some input. Numpy arrays stand on either side of `+ - * / @`; `[]` selects, `sum()` adds up, and
-`<= >= < > == !=` give conditions (`reludsl.logic`), element by element. Coefficients are float64: an expression
-means what its coefficients say after they were added up.
+`<= >= < > ==` give conditions (`reludsl.logic`), element by element; `!=` is the negation of `==`. Coefficients are
+float64: an expression means what its coefficients say after they were added up.
 
 The truth value of a symbol is refused: `if`, `and`, `max` on symbols would silently mean something else.
 """
@@ -146,6 +146,15 @@ class Expr:
         }
         return cls(terms, np.concatenate([np.zeros(0), *(e.constant for e in exprs)]))
 
+    def is_variable(self, variable: Variable | None = None) -> bool:
+        """Whether this is just one variable (the one given), and nothing else."""
+        if len(self.terms) != 1 or self.constant.any():
+            return False
+        ((held, matrix),) = self.terms.items()
+        square = matrix.shape[0] == matrix.shape[1]
+        same = square and (matrix != sparse.eye_array(matrix.shape[0])).nnz == 0
+        return bool(same and (variable is None or held is variable))
+
     @property
     def size(self) -> int:
         return int(self.constant.size)
@@ -179,7 +188,8 @@ class Expr:
         return all_of(self <= other, self >= other)
 
     def __ne__(self, other: Any) -> Condition:  # type: ignore[override]
-        return any_of(self < other, self > other)
+        # not element by element: two vectors differ where one of their elements does
+        return any_of(~(self <= other), ~(self >= other))
 
     def __contains__(self, other: Any) -> bool:
         raise TypeError(

@@ -158,7 +158,9 @@ class Hunt:
     def _corners(self, base: Batch) -> Batch:
         """For every neuron the corners at which it is largest and smallest, to first order around a point."""
         around = local(self.evaluator.forward(base))
-        slopes = np.concatenate([np.zeros((0, self.coordinates)), *(slope.T for _, _, slope in around.room)])
+        # inputs that are left with no comparison to satisfy have no derivatives
+        width = sum(where.stop - where.start for where in around.columns.values())
+        slopes = np.concatenate([np.zeros((0, width)), *(slope.T for _, _, slope in around.room)])
         if 2 * len(slopes) > MOST_CORNERS:
             slopes = slopes[self.rng.choice(len(slopes), MOST_CORNERS // 2, replace=False)]
         both = np.concatenate([slopes, -slopes])
@@ -242,25 +244,33 @@ class Hunt:
         return self.look(batch)[1]
 
     def evolve(self, until: float | None = None) -> Hit | None:
-        """A large random population, then six generations of mutants of its best, each closer than the one before."""
-        population = {v: v.domain.sample(self.rng, 20_000) for v in self.inputs}
+        """Many random points, then six generations of mutants of the best, each closer to them than the one before."""
+        parents, slack = {v: np.zeros((0, v.size)) for v in self.inputs}, np.zeros(0)
         reach = float(self.rng.choice([0.1, 0.2, 0.05]))
-        for _ in range(7):
-            values, hit = self.look(population)
+        for generation in range(12):
+            # random ones first, in batches that the caches hold
+            if generation < 5:
+                young = {v: v.domain.sample(self.rng, 4000) for v in self.inputs}
+            else:
+                young, reach = self._mutants(parents, 4000, reach), 0.6 * reach
+            values, hit = self.look(young)
             if hit is not None or (until is not None and time.perf_counter() >= until):
                 return hit
-            slack = np.broadcast_to(values.slack(self.case.goal), (len(values),))
-            best = np.argsort(-slack)[:100]
-            parents = self.rng.choice(best, 4000)
-            changed: Batch = {}
-            for v, x in population.items():
-                width = v.domain.enclosure.upper - v.domain.enclosure.lower
-                kick = self.rng.standard_normal((parents.size, v.size)) * (
-                    self.rng.random((parents.size, v.size)) < 0.6
-                )
-                changed[v] = np.concatenate([x[best], v.domain.project(x[parents] + reach * width * kick)])
-            population, reach = changed, 0.6 * reach
-        return self.look(population)[1]
+            both = np.concatenate([slack, np.broadcast_to(values.slack(self.case.goal), (4000,))])
+            kept = np.argsort(-both)[:100]
+            parents = {v: np.concatenate([x, young[v]])[kept] for v, x in parents.items()}
+            slack = both[kept]
+        return None
+
+    def _mutants(self, parents: Batch, count: int, reach: float) -> Batch:
+        """Copies of random parents, some of whose coordinates were kicked by about `reach` of their widths."""
+        changed: Batch = {}
+        chosen = self.rng.integers(0, len(next(iter(parents.values()))), count)
+        for v, x in parents.items():
+            width = v.domain.enclosure.upper - v.domain.enclosure.lower
+            kick = self.rng.standard_normal((count, v.size)) * (self.rng.random((count, v.size)) < 0.6)
+            changed[v] = v.domain.project(x[chosen] + reach * width * kick)
+        return changed
 
     def walk(self, point: Batch, steps: int, until: float | None = None) -> Hit | None:
         """From region to region: in each, the point of largest slack, by a linear program over the inputs."""

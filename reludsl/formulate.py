@@ -165,14 +165,6 @@ def _clean(name: str) -> str:
     return re.sub(r"[\s\[\]{};]", "_", name)
 
 
-def _is_variable(expr: Expr) -> bool:
-    """Whether an expression is just one variable."""
-    if len(expr.terms) != 1 or expr.constant.any():
-        return False
-    (matrix,) = expr.terms.values()
-    return bool(matrix.shape[0] == matrix.shape[1] and (matrix != sparse.eye_array(matrix.shape[0])).nnz == 0)
-
-
 class _Builder:
     """Grows the blocks of a program, in an order in which everything comes after what it depends on."""
 
@@ -241,7 +233,7 @@ class _Builder:
 
     def domain_of(self, argument: Expr) -> Domain:
         """The domain of an argument: that of an input passed as it is, else the box around the expression."""
-        if _is_variable(argument):
+        if argument.is_variable():
             (variable,) = argument.terms
             if isinstance(variable, InputVariable):
                 return variable.domain
@@ -313,7 +305,7 @@ class _Builder:
                 self.require(variable)
         where, own = slice(0, 0), None
         if not must_hold:
-            low, high = slack_range(condition, self.range_of)
+            low, high = (float(end) for end in slack_range(condition, self.range_of))
             where = self.add_columns(name, Box(np.array([low]), np.array([high])))
             own = (where.start, low, high)
         label = self.columns[-1].name if own is not None else name
@@ -346,7 +338,7 @@ class _Builder:
     ) -> tuple[sparse.csr_array, FloatArray, FloatArray]:
         """weights @ argument over the columns: linear part, constant, and a bound on the rounding error."""
         source = self.over_columns(argument)
-        if _is_variable(argument):
+        if argument.is_variable():
             return sparse.csr_array(weights @ source), np.zeros(weights.shape[0]), np.zeros(weights.shape[0])
         low = np.concatenate([c.lower for c in self.columns])
         high = np.concatenate([c.upper for c in self.columns])

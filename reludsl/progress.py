@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `total` neurons, and what is at work."""
+    """`done` of `total` neurons (or cases, or runs), and what is at work."""
 
     step: str
     done: int

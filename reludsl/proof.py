@@ -3,6 +3,7 @@
     domains    a case whose inputs have no room never occurs
     search     an input is looked for (`reludsl.falsify`), and replayed
     bounds     linear relaxation: the slack of a case stays below zero
+    splitting  the same on ever smaller boxes, for inputs of few coordinates (`reludsl.splitting`)
     relaxation the same by linear programs, with tighter bounds of the neurons that may switch
     solver     one program per case that is left, on a shared build: max t subject to t <= slack
 
@@ -27,23 +28,39 @@ from reludsl.expr import Application, Expr, InputVariable, SlackVariable
 from reludsl.falsify import Hit, Hunt, Search
 from reludsl.formulate import Compiled, compile_program
 from reludsl.logic import ALWAYS, Atoms, Condition, all_of
-from reludsl.passes import Choice, Formulation
+from reludsl.passes import Choice, Form, Formulation
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.replay import Evaluator
 from reludsl.solve import TOLERANCE, Inputs, Model, Outcome
+from reludsl.splitting import Splitting, application_of
 from reludsl.tighten import tighten
 
 SEARCH_SHARE = 0.35
 """Share of a time limit that the search may take before bounds are solved for."""
 
-TIGHTEN_SHARE = 0.3
+SPLIT_SHARE = 0.8
+"""Share of what is left of a time limit for splitting: where it applies, it does better than a solver."""
+
+MOST_BOXES = 20_000
+"""Boxes per case without a time limit; a minute or so on networks of some hundred neurons."""
+
+SLICE = 1.0
+"""Seconds of splitting between rounds of the search."""
+
+TIGHTENING = Formulation(Form.CUTS, rounds=1, per_round=50)
+"""How the relaxations are made that bounds of neurons come from: one round of cuts brings most of what cuts bring."""
+
+TIGHTEN_SHARE = 0.4
 """Share of what is left of a time limit that tightening the bounds of neurons may take."""
 
 LONGEST_TIGHTENING = 20.0
 """Seconds of it at most."""
 
-LONGEST_SEARCH = 6.0
-"""Seconds of it at most: what is there to be found was found in two, on everything measured."""
+LONGEST_SEARCH = 4.0
+"""Seconds of it at most: what is there to be found was found in one, on everything measured."""
+
+BRIEF_SEARCH = 3.0
+"""The same where the domain will be split."""
 
 ROUNDS = 4
 """Rounds of the search without a time limit: some seconds at most on networks that a solver can handle."""
@@ -81,6 +98,7 @@ class Tally:
     build_seconds: float = 0.0
     solve_seconds: float = 0.0
     nodes: int = 0
+    boxes: int = 0
     binaries: int = 0
     binaries_before: int = 0
     cases: int = 0
@@ -109,10 +127,6 @@ class Sought:
     tally: Tally
 
 
-class _Interrupted(Exception):
-    """The user wants no more."""
-
-
 @dataclass(slots=True, eq=False)
 class _Open:
     """A case that is neither refuted nor found, with the bound proved so far."""
@@ -136,8 +150,8 @@ def seek(condition: Condition, settings: Settings) -> Sought:
     seeker = _Seeker(condition, settings)
     try:
         return seeker.run()
-    except (KeyboardInterrupt, _Interrupted):
-        return seeker.ended("the user interrupted it")
+    except KeyboardInterrupt:
+        return seeker.ended(Status.INTERRUPTED.value)
 
 
 class _Seeker:
@@ -150,6 +164,7 @@ class _Seeker:
         self.search = Search([o.case for o in self.open], settings.seed)
         self.bound = -np.inf
         self.stage = "domains"
+        self.waiting = 0
         self.tally = Tally(cases=len(found))
 
     def run(self) -> Sought:
@@ -167,7 +182,13 @@ class _Seeker:
             hit = self._look(ROUNDS if self.until is None else 1000)
             if hit is not None:
                 return self._found(hit)
+        hit = self._by_splitting()
+        if hit is not None:
+            return self._found(hit)
+        if not self.open:
+            return self._answer("bounds by linear relaxation leave no room on any part of the domain")
         groups = self._by_relaxation(groups)
+        self.waiting = len(self.open)
         for group in groups:
             hit = self._solve(group)
             if hit is not None:
@@ -195,8 +216,10 @@ class _Seeker:
     def _look(self, rounds: int) -> Hit | None:
         self.stage = "search"
         limit = self.settings.time_limit
-        end = None if limit is None else self.start + min(SEARCH_SHARE * limit, LONGEST_SEARCH)
-        self.settings.progress(Progress("searching", self.tally.cases - len(self.open), self.tally.cases))
+        # splitting looks at points too, and settles what is not there
+        longest = BRIEF_SEARCH if all(application_of(o.case) is not None for o in self.open) else LONGEST_SEARCH
+        end = None if limit is None else self.start + min(SEARCH_SHARE * limit, longest)
+        self._progress("searching")
         return self.search.run(rounds, end)
 
     def _refuted(self, entry: _Open, bound: float) -> None:
@@ -230,11 +253,49 @@ class _Seeker:
                 groups.append(group)
         return groups
 
+    def _by_splitting(self) -> Hit | None:
+        """Cut up the domains of the cases that are about one network on an input of few coordinates."""
+        self.stage = "splitting"
+        parts = {
+            id(entry): Splitting(entry.case, self._hunt(entry))
+            for entry in sorted(self.open, key=lambda o: o.bound)
+            if application_of(entry.case) is not None
+        }
+        now = time.perf_counter()
+        end = None if self.until is None else now + SPLIT_SHARE * (self.until - now)
+        while parts and (end is None or time.perf_counter() < end):
+            for entry in [o for o in self.open if id(o) in parts]:
+                part = parts[id(entry)]
+                slice_ = time.perf_counter() + SLICE
+                hit = part.run(MOST_BOXES, slice_ if end is None else min(end, slice_))
+                self._progress("splitting")
+                entry.bound = min(entry.bound, part.bound)
+                if hit is not None or not part.left:
+                    self.tally.boxes += part.boxes
+                if hit is not None:
+                    return hit
+                if not part.left:
+                    self._refuted(entry, entry.bound)
+                if not part.left or part.ended or (end is None and part.boxes >= MOST_BOXES):
+                    del parts[id(entry)]
+            # a point that lies nowhere special is found by searching, not by cutting
+            hit = self.search.run(2, end) if self.settings.search and parts else None
+            if hit is not None:
+                return hit
+        self.tally.boxes += sum(part.boxes for part in parts.values())
+        return None
+
+    def _progress(self, step: str) -> None:
+        self.settings.progress(Progress(step, self.tally.cases - len(self.open), self.tally.cases))
+
     def _by_relaxation(self, groups: list[_Group]) -> list[_Group]:
         """Tighten the bounds of the neurons that may switch, then bound every case by its linear relaxation."""
         self.stage = "relaxation"
         left: list[_Group] = []
         for group in groups:
+            group.members = [m for m in group.members if m[0] in self.open]
+            if not group.members:
+                continue
             began = time.perf_counter()
             share = None if self.until is None else (self.until - began) * TIGHTEN_SHARE / len(groups)
             end = began + min(LONGEST_TIGHTENING, share if share is not None else LONGEST_TIGHTENING)
@@ -242,11 +303,11 @@ class _Seeker:
             self.tally.solve_seconds += time.perf_counter() - began
             with group.model(self.settings) as model:
                 for entry, slack in list(group.members):
-                    share = self._share()
-                    outcome = model.optimise(_objective(slack), Sense.MAXIMIZE, relax=True, time_limit=share)
+                    time_limit = None if self.until is None else max(0.0, self.until - time.perf_counter()) / 5
+                    outcome = model.optimise(_objective(slack), Sense.MAXIMIZE, relax=True, time_limit=time_limit)
                     self._note(outcome)
                     if outcome.status is Status.INTERRUPTED:
-                        raise _Interrupted
+                        raise KeyboardInterrupt
                     entry.bound = min(entry.bound, group.range_of(slack), outcome.bound)
                     if _below(entry.bound, slack.condition):
                         self._refuted(entry, entry.bound)
@@ -256,9 +317,9 @@ class _Seeker:
         return left
 
     def _share(self) -> float | None:
-        """What is left of the time for each open case."""
+        """What is left of the time for each case that still waits for its turn."""
         left = self._left()
-        return None if left is None else left / max(1, len(self.open))
+        return None if left is None else left / (1 + max(0, self.waiting))
 
     def _solve(self, group: _Group) -> Hit | None:
         """One program per open case of a group, the most nearly refuted first."""
@@ -268,7 +329,8 @@ class _Seeker:
             for entry, slack in sorted(group.members, key=lambda m: m[0].bound):
                 if self._late():
                     break
-                self.settings.progress(Progress("solving", self.tally.cases - len(self.open), self.tally.cases))
+                self.waiting -= 1
+                self._progress("solving")
                 hit = self._solve_case(model, entry, slack, self._share())
                 if hit is not None:
                     return hit
@@ -294,7 +356,7 @@ class _Seeker:
         if hit is None:
             entry.reason = _why(outcome, entry.bound, hunt.best)
         if outcome.status is Status.INTERRUPTED and hit is None:
-            raise _Interrupted
+            raise KeyboardInterrupt
         return hit
 
     def _solve_soft(self, entry: _Open, share: float | None) -> Hit | None:
@@ -355,7 +417,12 @@ class _Group:
         """The same cases with tighter bounds of the neurons in every network application."""
         known: dict[Application, Bounds] = {
             application: tighten(
-                bounds, settings.backend, limits=settings.limits, until=until, progress=settings.progress
+                bounds,
+                settings.backend,
+                limits=settings.limits,
+                formulation=TIGHTENING,
+                until=until,
+                progress=settings.progress,
             )
             for application, bounds in self.compiled.bounds.items()
         }
@@ -401,9 +468,13 @@ def _objective(slack: SlackVariable) -> Expr:
 def _split(goal: Condition) -> tuple[tuple[Condition, ...], Condition]:
     """Comparisons of inputs alone, and the rest, which is never empty."""
     parts = conjuncts(goal)
-    hard = tuple(p for p in parts if _of_inputs(p))
     soft = [p for p in parts if not _of_inputs(p)]
-    return (hard, all_of(*soft)) if soft else ((), goal)
+    if not soft:
+        return (), goal
+    # a row on other inputs would stand in a part of the program that nobody solves, contradictory or not
+    met = {v for p in soft for atoms in p.atoms for v in atoms.expr.inputs()}
+    hard = tuple(p for p in parts if _of_inputs(p) and any(not met.isdisjoint(a.expr.inputs()) for a in p.atoms))
+    return hard, all_of(*(p for p in parts if p not in hard))
 
 
 def _of_inputs(part: Condition) -> bool:

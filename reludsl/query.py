@@ -34,7 +34,7 @@ from reludsl.proof import Settings, seek
 from reludsl.question import Find, Maximize, Minimize, Prove, Question
 from reludsl.replay import Evaluator, holds
 from reludsl.solve import RELATIVE, TOLERANCE, Inputs, Model, Outcome
-from reludsl.tighten import every, tighten
+from reludsl.tighten import Interrupted, every, tighten
 
 METHODS = ("interval", "crown", "lp", "milp")
 """What `network_bounds` offers, from cheap and wide to dear and tight."""
@@ -407,16 +407,24 @@ def _sought(sought: Condition, statement: Condition, settings: Settings, margin:
         cases=tally.cases,
         cases_solved=tally.solved,
         binaries_before=tally.binaries_before,
+        boxes=tally.boxes,
         seconds=time.perf_counter() - start,
     )
     witness, value = None, None
     if found.hit is not None:
-        value = float(Expr.of(SlackVariable(statement)).value(found.hit.point)[0])
-        witness = Witness(found.hit.point, tuple(a.expr for a in sought.atoms), value)
+        inputs = _whole(found.hit.point, sought, statement)
+        value = float(Expr.of(SlackVariable(statement)).value(inputs)[0])
+        witness = Witness(inputs, tuple(a.expr for a in sought.atoms), value)
     shown, denied = (Verdict.REFUTED, Verdict.PROVED) if refutes else (Verdict.PROVED, Verdict.REFUTED)
     verdict = shown if witness is not None else denied if found.none else Verdict.UNKNOWN
     bound = sign * (found.bound + margin)
     return Answer(verdict, bound, value, witness, found.reason or _decided(found.stage), stats, margin)
+
+
+def _whole(point: Inputs, *conditions: Condition) -> Inputs:
+    """A point with a value for every input that is mentioned: an alternative that holds may leave some of them free."""
+    every = dict.fromkeys(v for c in conditions for atoms in c.atoms for v in atoms.expr.inputs())
+    return {v: point[v] if v in point else v.domain.project(np.zeros((1, v.size)))[0] for v in {**point, **every}}
 
 
 def _decided(stage: str) -> str:
@@ -493,6 +501,8 @@ def bounds(
                 left = None if time_limit is None else max(0.0, time_limit - (time.perf_counter() - start))
                 share = None if left is None else left / (2 * (expr.size - k) - place)
                 kept.append(ask(element, time_limit=share, relax=relax))
+                if kept[-1].stats.status is Status.INTERRUPTED:
+                    time_limit = 0.0  # what is left keeps the bounds of its model
     return Range(tuple(lowest), tuple(highest))
 
 
@@ -512,7 +522,8 @@ def network_bounds(
     Args:
         method: `interval`, `crown`, `lp` or `milp`; each starts from the one before. For the last two every
             element is maximised and minimised, layer by layer, and each layer's bounds serve the next.
-        time_limit: seconds; elements that it leaves out keep the bounds they had.
+        time_limit: seconds; elements that it leaves out keep the bounds they had, as they do after a keyboard
+            interrupt.
 
     Raises:
         InvalidInput: no such method.
@@ -531,12 +542,15 @@ def network_bounds(
     found = crown(network, domain)
     if method == "crown":
         return found
-    return tighten(
-        found,
-        plugins.default() if backend is None else plugins.load(backend),
-        limits=Limits(threads=threads, seed=seed),
-        integers=method == "milp",
-        chosen=every,
-        until=None if time_limit is None else time.perf_counter() + time_limit,
-        progress=progress,
-    )
+    try:
+        return tighten(
+            found,
+            plugins.default() if backend is None else plugins.load(backend),
+            limits=Limits(threads=threads, seed=seed),
+            integers=method == "milp",
+            chosen=every,
+            until=None if time_limit is None else time.perf_counter() + time_limit,
+            progress=progress,
+        )
+    except Interrupted as stopped:
+        return stopped.bounds

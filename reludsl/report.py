@@ -13,11 +13,20 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from reludsl.answer import Verdict
+from reludsl.bench import Query, Summary
 from reludsl.bounds import Bounds
+from reludsl.compare import Comparison, Row
 from reludsl.network import Network
 from reludsl.plugins import BackendInfo
 from reludsl.rewrite import Compression
 from reludsl.stability import Facts
+
+WIDEST = 200
+"""Characters of a line at most, where no terminal says."""
+
+LEFT = ("capabilities", "solver", "formulation", "verdict", "decided by", "about", "needs")
+"""Columns of words; numbers stand on the right."""
 
 
 def show(answer: Mapping[str, Any], as_json: bool, table: RenderableType, note: str = "") -> None:
@@ -26,15 +35,26 @@ def show(answer: Mapping[str, Any], as_json: bool, table: RenderableType, note: 
         sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
     else:
         console = Console(highlight=False)
+        if not console.is_terminal:
+            # a file or a pipe is as wide as what is written to it
+            wide = console.options.update(width=WIDEST)
+            console.width = max(console.width, min(WIDEST, console.measure(table, options=wide).maximum))
         console.print(table)
         if note:
             console.print(Text(note, style="dim"))
 
 
+def say(text: str, remark: str = "") -> None:
+    """A text on stdout as it is, and a remark about it on stderr."""
+    sys.stdout.write(text)
+    if remark:
+        sys.stderr.write(f"reludsl: {' '.join(remark.split())}\n")
+
+
 def _table(*columns: str) -> Table:
     table = Table(header_style="bold", box=None, pad_edge=False)
     for k, column in enumerate(columns):
-        left = k == 0 or not column or column == "capabilities"
+        left = k == 0 or not column or column in LEFT
         table.add_column(column, justify="left" if left else "right", no_wrap=k == 0, overflow="fold")
     return table
 
@@ -135,3 +155,73 @@ def backends_table(found: Sequence[BackendInfo]) -> RenderableType:
         version = info.version or f"not installed: {info.note}"
         table.add_row(info.name, version, names)
     return table
+
+
+def compare_table(found: Mapping[str, Comparison]) -> RenderableType:
+    """One line per solver and formulation under each property, reasons below."""
+    parts: list[RenderableType] = []
+    for name, comparison in found.items():
+        table = _table(
+            "solver", "formulation", "verdict", "bound", "value", "decided by", "nodes", "build", "total", ""
+        )
+        for row in comparison.rows:
+            times = (f"{row.build_seconds:.2f} s", f"{row.seconds:.2f} s")
+            words = (row.backend, row.formulation, _verdict(row.verdict))
+            table.add_row(*words, *_numbers(row), str(row.nodes), *times, _agreement(row))
+        parts.append(_titled(name, table, *_reasons(comparison.rows)))
+    return Group(*parts, _versions([row for comparison in found.values() for row in comparison.rows]))
+
+
+def bench_table(found: Sequence[Summary], skipped: Mapping[str, Sequence[str]]) -> RenderableType:
+    """One line per query, solver and formulation: medians."""
+    table = _table(
+        "query", "solver", "formulation", "verdict", "bound", "value", "decided by", "nodes", "build", "total"
+    )
+    for line in found:
+        verdict = Text(" / ").join(_verdict(v) for v in line.verdicts)
+        times = (f"{line.build_seconds:.2f} s", f"{line.seconds:.2f} s")
+        words = (line.query, line.row.backend, line.row.formulation, verdict)
+        table.add_row(*words, *_numbers(line.row), f"{line.nodes:g}", *times)
+    lines: list[RenderableType] = [
+        Text(f"left out: {name}, which needs {', '.join(files)}; RELUDSL_DATA names the folder of data", style="dim")
+        for name, files in skipped.items()
+    ]
+    rows = [line.row for line in found]
+    runs = sum(line.runs for line in found)
+    return _titled(f"{runs} runs, medians", table, *_reasons(rows), *lines, _versions(rows))
+
+
+def queries_table(found: Mapping[str, Query], missing: Mapping[str, Sequence[str]]) -> RenderableType:
+    """The registered queries, and whether each needs data."""
+    table = _table("query", "about", "needs")
+    for name, query in found.items():
+        needs = "data that is not there" if missing.get(name) else "data" if query.data else ""
+        table.add_row(name, query.about, needs)
+    return table
+
+
+def _versions(rows: Sequence[Row]) -> Text:
+    """Who was asked, once each."""
+    versions = dict.fromkeys(f"{row.backend} {row.version or '(not installed)'}" for row in rows)
+    return Text("solvers: " + ", ".join(versions), style="dim")
+
+
+def _numbers(row: Row) -> tuple[str, str, str]:
+    bound, value = ("" if number is None else f"{number:.6g}" for number in (row.bound, row.value))
+    return bound, value, row.stage
+
+
+def _verdict(verdict: Verdict) -> Text:
+    styles = {Verdict.PROVED: "bold green", Verdict.REFUTED: "bold red", Verdict.UNKNOWN: "yellow"}
+    return Text(verdict.value, style=styles[verdict])
+
+
+def _agreement(row: Row) -> Text:
+    return Text("") if row.agrees else Text("CONTRADICTED", style="bold red")
+
+
+def _reasons(rows: Sequence[Row]) -> list[RenderableType]:
+    """Why those rows that say nothing do so."""
+    return [
+        Text(f"{row.who}: {row.reason}", style="dim") for row in rows if row.verdict is Verdict.UNKNOWN and row.reason
+    ]

@@ -10,6 +10,7 @@ What comes back is a bound that may be used in a proof, and inputs that may be r
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -196,6 +197,8 @@ class Model:
         outward = numeric.sum_up if sense is Sense.MAXIMIZE else numeric.sum_down
         status, notes, found = Status.OPTIMAL, [], True
         alone = len(touched) == 1
+        worst = np.inf if sense is Sense.MAXIMIZE else -np.inf
+        began = time.perf_counter()
         for part in touched:
             columns = part.columns
             shift = offset if alone else 0.0
@@ -204,7 +207,7 @@ class Model:
                 cost[columns],
                 sense,
                 relax,
-                time_limit,
+                None if time_limit is None else max(0.0, time_limit - (time.perf_counter() - began)),
                 None if stop_bound is None or not alone else stop_bound - shift,
                 None if stop_objective is None or not alone else stop_objective - shift,
                 None if below is None or not alone else below - shift,
@@ -221,7 +224,11 @@ class Model:
                 found = False
             else:
                 whole[columns] = part.program.original(result.x)
-        worst = np.inf if sense is Sense.MAXIMIZE else -np.inf
+            if result.status is Status.INTERRUPTED:
+                if part is not touched[-1]:
+                    # the parts that were not reached have no bound
+                    bound, found = worst, False
+                break
         proved = float(bound) if trusted and np.isfinite(bound) else worst
         return Outcome(
             status, proved, self._inputs(whole) if found else None, nodes, seconds, trusted, "; ".join(notes)
@@ -245,8 +252,11 @@ class Model:
         lost = _objective_error(cost, trace, part.program)
         index = np.flatnonzero(row)
         part.session.set_cost(index, row[index], sense, constant)
+        began = time.perf_counter()
         if part.neurons:
-            part.matrix = tighten(part.session, part.matrix, part.neurons, time_limit).matrix
+            cut_limit = None if time_limit is None else time_limit / 2
+            part.matrix = tighten(part.session, part.matrix, part.neurons, cut_limit).matrix
+            time_limit = None if time_limit is None else max(0.0, time_limit - (time.perf_counter() - began))
         integral = bool(part.matrix.integer.any()) and not relax
         if below is not None:
             stop_bound = below - 1.01 * (self._widening(part, row, constant, below) + lost)
@@ -258,8 +268,9 @@ class Model:
             # node events may cost a solver its warm model or its word (CBC); incumbents come for free
             on_point=on_point if integral and Capability.INCUMBENT_EVENTS in self.backend.capabilities else None,
         )
+        result = replace(result, seconds=time.perf_counter() - began)
         sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
-        if integral and part.scale * TOLERANCE >= 1.0:
+        if integral and part.scale * TOLERANCE >= 1.0 and result.status is not Status.INTERRUPTED:
             # a tolerance times such numbers is no small thing: the tree's bound proves nothing, the relaxation's does
             left = None if time_limit is None else max(0.01, time_limit - result.seconds)
             relaxed = part.session.solve(relax=True, time_limit=left)

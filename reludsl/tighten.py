@@ -19,8 +19,22 @@ from reludsl.expr import Input
 from reludsl.formulate import compile_program
 from reludsl.layers import AffineLayer, Reshape
 from reludsl.network import Stage
+from reludsl.passes import Formulation
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.solve import Model
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user interrupted the tightening.
+
+    Args:
+        bounds: what was proved by then.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        super().__init__("the bounds were being tightened")
+        self.bounds = bounds
+
 
 Chosen = Callable[[Bounds, Stage], BoolArray]
 """Which elements of a stage are worth solving for."""
@@ -41,6 +55,7 @@ def tighten(
     backend: Backend,
     *,
     limits: Limits | None = None,
+    formulation: Formulation = Formulation.BIG_M,
     integers: bool = False,
     chosen: Chosen = unstable,
     until: float | None = None,
@@ -49,12 +64,13 @@ def tighten(
     """The same bounds or tighter: maximise and minimise chosen elements over the relaxed program of what is before.
 
     Args:
+        formulation: of the program that is relaxed; ideal cuts make it tighter than the triangles.
         integers: solve the integer program as well.
         until: a reading of `time.perf_counter`; elements that it leaves out keep the bounds they had.
 
     Raises:
         SolverFailed: bounds of one element contradict each other.
-        KeyboardInterrupt: the user interrupted a solve.
+        Interrupted: the user interrupted it; the exception holds the bounds so far.
     """
     network = bounds.network
     point = Input(bounds.domain)
@@ -69,21 +85,25 @@ def tighten(
         expr = trace.output if stage.activation is None else trace.pre[stage.index]
         box = bounds.pre(stage)
         lower, upper = box.lower.copy(), box.upper.copy()
-        with Model(compile_program([expr], {network: bounds}), backend, limits) as model:
-            for k in wanted.tolist():
-                left = None if until is None else until - time.perf_counter()
-                if left is not None and left <= 0:
-                    break
-                # a linear program cut short is worth nothing, and the next one starts where it ended
-                share = None if left is None else left / (2 * max(1, total - done)) if integers else left / 5
-                for relax in (True, False) if integers else (True,):
-                    for sense, side in ((Sense.MINIMIZE, lower), (Sense.MAXIMIZE, upper)):
-                        outcome = model.optimise(expr[k], sense, relax=relax, time_limit=share)
-                        if outcome.status is Status.INTERRUPTED:
-                            raise KeyboardInterrupt
-                        side[k] = (max if sense is Sense.MINIMIZE else min)(side[k], outcome.bound)
-                done += 1
-                progress(Progress(f"{'milp' if integers else 'lp'} bounds, {stage.name}", done, total))
+        stopped = False
+        with Model(compile_program([expr], {network: bounds}), backend, limits, formulation) as model:
+            try:
+                for k in wanted.tolist():
+                    left = None if until is None else until - time.perf_counter()
+                    if left is not None and left <= 0:
+                        break
+                    # a linear program cut short is worth nothing, and the next one starts where it ended
+                    share = None if left is None else left / (2 * max(1, total - done)) if integers else left / 5
+                    for relax in (True, False) if integers else (True,):
+                        for sense, side in ((Sense.MINIMIZE, lower), (Sense.MAXIMIZE, upper)):
+                            outcome = model.optimise(expr[k], sense, relax=relax, time_limit=share)
+                            side[k] = (max if sense is Sense.MINIMIZE else min)(side[k], outcome.bound)
+                            if outcome.status is Status.INTERRUPTED:
+                                raise KeyboardInterrupt
+                    done += 1
+                    progress(Progress(f"{'milp' if integers else 'lp'} bounds, {stage.name}", done, total))
+            except KeyboardInterrupt:
+                stopped = True
         if (lower > upper).any():
             k = int((lower > upper).argmax())
             raise SolverFailed(
@@ -91,6 +111,8 @@ def tighten(
                 "no bound of this run can be trusted: try another backend"
             )
         bounds = bounds.tightened({stage.pre: Box(lower, upper)})
+        if stopped:
+            raise Interrupted(bounds)
     return bounds
 
 

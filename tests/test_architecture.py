@@ -19,10 +19,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli", "demo"),
     ("reludsl",),  # the re-exports of reludsl/__init__.py
     ("report", "testing"),
-    ("compress",),
+    ("bench",),
+    ("compress", "compare"),
     ("query", "stability"),
     ("proof", "rewrite"),
-    ("tighten",),
+    ("tighten", "splitting"),
     ("falsify", "solve"),
     ("cases", "formulate", "answer"),
     ("witness", "conditions", "replay"),

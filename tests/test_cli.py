@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from command_line import Run, answer, refused
 from ladder import hard_network
 from solvers import solver
 
-from reludsl import cli
+from reludsl.cli import networks
+from reludsl.cli.progress import progress
 from reludsl.data import path as packaged
 from reludsl.io import read, write
 from reludsl.layers import Affine, relu
 from reludsl.network import Network
 
-Run = Callable[..., tuple[int, str, str]]
-
 DIGITS = packaged("digits.onnx")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """run("certify", net, ...) -> (exit status, stdout, stderr)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["reludsl", *(str(w) for w in words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(stop.value.code or 0), out, err
-
-    return call
-
-
-def answer(result: tuple[int, str, str]) -> dict[str, Any]:
-    status, out, err = result
-    assert status == 0
-    # a busy machine may take more than a second, and say so
-    assert all("neurons" in line for line in err.splitlines())
-    found: dict[str, Any] = json.loads(out)
-    assert out.count("\n") == 1
-    return found
 
 
 def test_inspect_lists_layers_neurons_and_parameters(run: Run) -> None:
@@ -59,7 +31,7 @@ def test_inspect_lists_layers_neurons_and_parameters(run: Run) -> None:
     assert (found["neurons"], found["parameters"]) == (net.neurons, net.parameters)
 
 
-@pytest.mark.parametrize("method", cli.BOUND_METHODS[:3])
+@pytest.mark.parametrize("method", networks.BOUND_METHODS[:3])
 def test_bounds_give_every_pre_activation_layer_with_the_output_last(method: str, run: Run) -> None:
     if method == "lp":
         solver("highs")
@@ -99,7 +71,7 @@ def test_certify_takes_balls_data_and_methods(run: Run, tmp_path: Path) -> None:
     np.save(tmp_path / "data.npy", np.tile(point, (3, 1)))
     solver("highs")
     counts = []
-    for method in cli.CERTIFY_METHODS:
+    for method in networks.CERTIFY_METHODS:
         ball = ("--ball", tmp_path / "point.npy", 0.02, "--clip", 0, 1)
         found = answer(run("certify", DIGITS, *ball, "--data", tmp_path / "data.npy", "--method", method, "--json"))
         counts.append([(s["stably_active"], s["stably_inactive"]) for s in found["layers"]])
@@ -148,15 +120,6 @@ def test_tables_for_people_are_printed_without_json(words: tuple[object, ...], r
     assert (status, err) == (0, "")
     assert len(out.splitlines()) > 2
     assert "{" not in out
-
-
-def refused(result: tuple[int, str, str], *words: str) -> None:
-    status, out, err = result
-    assert (status, out) == (2, "")
-    assert err.count("\n") == 1
-    assert err.startswith("reludsl: ")
-    for word in words:
-        assert word in err
 
 
 def test_missing_and_damaged_files_get_one_line_and_leave_nothing(run: Run, tmp_path: Path) -> None:
@@ -257,7 +220,7 @@ def test_solver_failure_has_exit_status_3(run: Run, monkeypatch: pytest.MonkeyPa
     def fail(*_: object, **__: object) -> None:
         raise SolverFailed("the solver broke down")
 
-    monkeypatch.setattr(cli, "stable", fail)
+    monkeypatch.setattr(networks, "stable", fail)
     status, out, err = run("certify", DIGITS, "--box", 0, 1)
     assert (status, out, err) == (3, "", "reludsl: the solver broke down\n")
 
@@ -266,13 +229,13 @@ def test_progress_goes_to_stderr_after_a_second(monkeypatch: pytest.MonkeyPatch,
     from reludsl.progress import Progress
 
     clock = iter([0.0, 0.5, 2.0, 3.0, 9.0])
-    monkeypatch.setattr("reludsl.cli.time.perf_counter", lambda: next(clock))
-    with cli._progress() as report:
+    monkeypatch.setattr("reludsl.cli.progress.time.perf_counter", lambda: next(clock))
+    with progress() as report:
         for done in range(4):
             report(Progress("solves", done, 7))
     out, err = capsys.readouterr()
     assert out == ""
-    assert [line.split(":")[1].strip()[:9] for line in err.splitlines()] == ["1 of 7 ne", "3 of 7 ne"]
+    assert [line.split(":")[1].strip()[:6] for line in err.splitlines()] == ["1 of 7", "3 of 7"]
 
 
 def test_arrays_that_are_no_numbers_get_one_line(run: Run, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from reludsl.formulate import compile_program
 from reludsl.layers import Affine, Layer, relu
 from reludsl.network import INPUT, Network
 from reludsl.passes import (
+    EVERYWHERE,
     Formulation,
     big_m,
     disaggregate,
@@ -194,7 +195,7 @@ def test_lower_stable_neurons_cost_no_binary(network: Network, data: st.DataObje
     program = _compiled(network, domain)
     bounds = crown(network, domain)
     unstable = sum(int(bounds.unstable(stage).sum()) for stage in network.hidden)
-    for form in (*Formulation, Formulation.INDICATOR):
+    for form in (*EVERYWHERE, Formulation.INDICATOR):
         assert lower(program, form, budget=0.0).integers <= unstable
     assert prune(program).disjunction_count <= unstable
     stable = oracle.stability(network, domain)

@@ -20,7 +20,7 @@ from reludsl.expr import Expr, Input, box
 from reludsl.formulate import compile_program
 from reludsl.layers import Affine, relu
 from reludsl.network import Network
-from reludsl.passes import Formulation
+from reludsl.passes import EVERYWHERE, Formulation
 from reludsl.query import Session, bounds, maximize, minimize, network_bounds
 from reludsl.solve import Model
 from reludsl.testing import EnumerationBackend, oracle
@@ -82,7 +82,7 @@ def test_bounds_random_networks_equal_the_oracle_on_one_session(
     assert found.upper.tolist() == [a.bound for a in found.highest]
 
 
-@pytest.mark.parametrize("form", list(Formulation))
+@pytest.mark.parametrize("form", EVERYWHERE)
 @settings(max_examples=12)
 @given(network=any_networks, data=st.data())
 def test_model_both_formulations_have_the_oracles_optimum(

@@ -1,5 +1,7 @@
 """Bounds on every value of a network over a domain, true in exact arithmetic, without a solver."""
 
+from reludsl.bounds.boxes import BoxBounds as BoxBounds
+from reludsl.bounds.boxes import crown_boxes as crown_boxes
 from reludsl.bounds.expression import expression_upper as expression_upper
 from reludsl.bounds.linear import crown as crown
 from reludsl.bounds.linear import linear_form as linear_form

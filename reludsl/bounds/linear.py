@@ -31,8 +31,8 @@ class LinearForm:
     """Upper bounds that are affine in a network's input: value <= coefficients @ x + offset + error on the boxes.
 
     Args:
-        coefficients: (m, input_size); offset, error: (m,).
-        size: (m,) sum of the magnitudes that were added up, for the rounding of what follows.
+        coefficients: (..., m, input_size); offset, error: (..., m).
+        size: (..., m) sum of the magnitudes that were added up, for the rounding of what follows.
     """
 
     coefficients: FloatArray
@@ -51,12 +51,13 @@ def linear_form(
 
     Args:
         seeds: node -> coefficients (m, size) of its value; `INPUT` may be among them.
-        boxes: proved bounds of every node that the seeds depend on.
+        boxes: proved bounds of every node that the seeds depend on; of arrays (b, size) for a batch of b domains,
+            and every answer then has that axis too.
         relaxations: kept between calls; filled with the lines used per activation node.
     """
     lines = {} if relaxations is None else relaxations
     pending = {name: np.asarray(a, dtype=np.float64) for name, a in seeds.items()}
-    m = len(next(iter(pending.values())))
+    m = next(iter(pending.values())).shape[-2]
     offset, error, size = np.zeros(m), np.zeros(m), np.zeros(m)
     inner = [name for name in pending if name != INPUT]
     cone = network.cone(inner) if inner else ()
@@ -64,16 +65,20 @@ def linear_form(
         if node.name not in pending:
             continue
         a = pending.pop(node.name)
+        n = a.shape[-1]
         reach = boxes[node.source].magnitude
         layer = node.layer
         if isinstance(layer, AffineLayer):
-            bias = np.broadcast_to(layer.bias, (a.shape[1],))
-            lost = layer.rounding(reach, terms=a.shape[1])
-            magnitude = np.abs(a) @ np.stack([lost, np.abs(bias)], axis=1)
-            error, size = error + magnitude[:, 0], size + magnitude[:, 1]
-            error = error + numeric.underflow(a.shape[1]) * (1.0 + reach.sum())
+            bias = np.broadcast_to(layer.bias, (n,))
+            lost = layer.rounding(reach, terms=n)
+            if node.name in boxes:
+                # of the slopes that an activation after this layer multiplied `a` by
+                lost = lost + 4 * numeric.UNIT * boxes[node.name].magnitude
+            magnitude = np.abs(a) @ np.stack([lost, np.broadcast_to(np.abs(bias), lost.shape)], axis=-1)
+            error, size = error + magnitude[..., 0], size + magnitude[..., 1]
+            error = error + numeric.underflow(n) * (1.0 + reach.sum(axis=-1, keepdims=True))
             offset = offset + a @ bias
-            a = layer.adjoint(a)
+            a = layer.adjoint(a.reshape(-1, n)).reshape(*a.shape[:-1], -1)
         else:
             assert isinstance(layer, Activation)
             if node.name not in lines:
@@ -81,17 +86,22 @@ def linear_form(
             line = lines[node.name]
             positive = np.maximum(a, 0.0)
             negative = a - positive
-            above = positive @ np.stack([line.upper_offset, np.abs(line.upper_offset)], axis=1)
-            below = negative @ np.stack([line.lower_offset, -np.abs(line.lower_offset)], axis=1)
-            offset = offset + above[:, 0] + below[:, 0]
-            size = size + above[:, 1] + below[:, 1]
-            a = positive * line.upper_slope + negative * line.lower_slope
-            error = error + 4 * numeric.UNIT * (np.abs(a) @ reach)
-            error = error + numeric.underflow(len(reach)) * (1.0 + reach.sum())
-            error = error + numeric.gamma(len(reach)) * size
+            for part, shift in ((positive, line.upper_offset), (negative, line.lower_offset)):
+                if shift.any():
+                    value = (part @ shift[..., None])[..., 0]
+                    offset = offset + value
+                    one_sign = part is positive and (shift >= 0).all()
+                    size = size + (value if one_sign else (np.abs(part) @ np.abs(shift)[..., None])[..., 0])
+            a = positive * line.upper_slope[..., None, :]
+            a += negative * line.lower_slope[..., None, :]
+            before = network.by_name.get(node.source)
+            if before is None or not isinstance(before.layer, AffineLayer):
+                error = error + 4 * numeric.UNIT * (np.abs(a) @ reach[..., None])[..., 0]
+            error = error + numeric.underflow(n) * (1.0 + reach.sum(axis=-1, keepdims=True))
+            error = error + numeric.gamma(n) * size
         if node.source in pending:
             both = np.abs(a) + np.abs(pending[node.source])
-            error = error + 2 * numeric.UNIT * (both @ reach)
+            error = error + 2 * numeric.UNIT * (both @ reach[..., None])[..., 0]
             a = a + pending[node.source]
         pending[node.source] = a
     error = error + numeric.gamma(4 * len(cone) + 4) * size

@@ -123,7 +123,7 @@ class Ball:
         return np.minimum(best, self._lagrangian(coefficients, price, low, high))
 
     def _lagrangian(self, a: FloatArray, price: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-        slack = numeric.UNIT * (np.abs(self.center) + self._outer.magnitude)
+        slack = numeric.UNIT * (np.abs(self.center) + self._outer.magnitude.ravel())
         low, high = numeric.down(low, slack), numeric.up(high, slack)
 
         def at(d: FloatArray) -> FloatArray:

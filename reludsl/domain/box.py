@@ -68,7 +68,7 @@ class Box:
     @property
     def magnitude(self) -> FloatArray:
         """max |x| over the box, coordinate by coordinate."""
-        return np.maximum(np.abs(self.lower), np.abs(self.upper)).ravel()
+        return np.maximum(np.abs(self.lower), np.abs(self.upper))
 
     def intersect(self, other: Box) -> Box:
         """The common part. Both sides are proved bounds of one quantity, so that it cannot be empty.
@@ -89,7 +89,7 @@ class Box:
         low, high = self.lower.ravel(), self.upper.ravel()
         centre = 0.5 * (low + high)
         # outward: the radius must reach both ends from the rounded centre
-        radius = numeric.up(np.maximum(high - centre, centre - low), numeric.UNIT * self.magnitude)
+        radius = numeric.up(np.maximum(high - centre, centre - low), numeric.UNIT * self.magnitude.ravel())
         radius = np.where(low == high, np.abs(low - centre), radius)
         absolute = np.abs(coefficients)
         value = coefficients @ centre + absolute @ radius

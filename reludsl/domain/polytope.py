@@ -101,7 +101,7 @@ class Polytope:
             last = np.minimum((filled < limit).sum(axis=1), used.sum() - 1)
             price = np.maximum(np.take_along_axis(np.take_along_axis(kinks, order, axis=1), last[:, None], axis=1), 0.0)
             shifted = coefficients - price * row
-            size = (np.abs(coefficients) + price * np.abs(row)) @ self.box.magnitude + price[:, 0] * abs(limit)
+            size = (np.abs(coefficients) + price * np.abs(row)) @ self.box.magnitude.ravel() + price[:, 0] * abs(limit)
             value = self.box.support(shifted) + price[:, 0] * limit
             best = np.minimum(best, numeric.up(value, numeric.gamma(4) * size + numeric.underflow(self.size)))
         return best

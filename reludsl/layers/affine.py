@@ -104,7 +104,7 @@ class Affine(AffineLayer):
         return np.asarray(a @ self.weight)
 
     def absolute(self, x: FloatArray) -> FloatArray:
-        return np.asarray(self._absolute @ x)
+        return np.asarray((self._absolute @ x.T).T)
 
     def rows(self, size: int) -> FloatArray | sparse.csr_array:
         return self.weight

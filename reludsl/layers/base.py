@@ -70,7 +70,10 @@ class Layer(Protocol):
         ...
 
     def interval(self, box: Box) -> Box:
-        """A box that holds f(x) for every x of `box`, true in exact arithmetic."""
+        """A box that holds f(x) for every x of `box`, true in exact arithmetic.
+
+        A box of arrays (m, size_in) is a batch of m boxes, each on its own.
+        """
         ...
 
     def forward_error(self, box: Box, error: FloatArray) -> FloatArray:
@@ -175,7 +178,7 @@ class AffineLayer(ABC):
 
     @abstractmethod
     def absolute(self, x: FloatArray) -> FloatArray:
-        """|W| x for one vector: (size_in,) -> (size_out,)."""
+        """|W| x for one vector or a batch of them: (..., size_in) -> (..., size_out)."""
 
     @abstractmethod
     def rows(self, size: int) -> FloatArray | sparse.csr_array:
@@ -213,13 +216,13 @@ class AffineLayer(ABC):
         centre = 0.5 * (low + high)
         radius = numeric.up(np.maximum(high - centre, centre - low), numeric.UNIT * box.magnitude)
         radius = np.where(low == high, np.abs(low - centre), radius)
-        middle = self.apply(centre[None, :])[0] + self.bias
+        middle = self.apply(np.atleast_2d(centre)).reshape(*centre.shape[:-1], -1) + self.bias
         reach = self.absolute(radius)
         error = self.rounding(np.abs(centre) + radius)
         return Box(numeric.down(middle - reach, error), numeric.up(middle + reach, error))
 
     def rounding(self, magnitude: FloatArray, terms: int = 0) -> FloatArray:
-        """Bound on the rounding error of computing W x + b once or twice, for |x| <= magnitude: (size_out,).
+        """Bound on the rounding error of computing W x + b once or twice, for |x| <= magnitude: (..., size_out).
 
         Args:
             terms: length of the longest sum, where it is taken over something else than a row of W.
@@ -228,7 +231,7 @@ class AffineLayer(ABC):
         longest = max(self.terms, terms)
         lost = numeric.gamma(longest + 3) * size + numeric.underflow(longest)
         # an empty row is its bias, exactly; |W| 1 = 0 tells it without underflow
-        return np.where(self.absolute(np.ones_like(magnitude)) == 0, 0.0, lost)
+        return np.where(self.absolute(np.ones(magnitude.shape[-1])) == 0, 0.0, lost)
 
     def forward_error(self, box: Box, error: FloatArray) -> FloatArray:
         return np.asarray(numeric.inflated(self.absolute(error)) + self.rounding(box.magnitude + error))

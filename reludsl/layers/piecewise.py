@@ -226,7 +226,7 @@ class PiecewiseLinear:
         points = self._vertices(box)
         values = self(points)
         middle = 0.5 * (box.lower + box.upper)
-        best = {1: np.full(box.size, -np.inf), -1: np.full(box.size, np.inf)}
+        best = {1: np.full(middle.shape, -np.inf), -1: np.full(middle.shape, np.inf)}
         slope = {1: self.slope_at(middle), -1: self.slope_at(middle)}
         for i in range(len(points)):
             for j in range(i + 1, len(points)):

@@ -9,6 +9,7 @@ from reludsl.passes.cone import cone as cone
 from reludsl.passes.cone import dependencies as dependencies
 from reludsl.passes.cone import parts as parts
 from reludsl.passes.disaggregate import disaggregate as disaggregate
+from reludsl.passes.formulation import EVERYWHERE as EVERYWHERE
 from reludsl.passes.formulation import Choice as Choice
 from reludsl.passes.formulation import Form as Form
 from reludsl.passes.formulation import Formulation as Formulation

@@ -6,7 +6,7 @@ big-m   published   indicator   hull   partition:GROUPS   cuts   cuts:ROUNDS:PER
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
@@ -34,15 +34,8 @@ class Form(enum.Enum):
 _PARAMETERS = {Form.PARTITION: ("groups",), Form.CUTS: ("rounds", "per_round")}
 
 
-class _Everywhere(type):
-    """Iterating over the class gives what every backend takes, each with its usual parameters."""
-
-    def __iter__(cls) -> Iterator[Formulation]:
-        return (Formulation(form) for form in Form if form is not Form.INDICATOR)
-
-
 @dataclass(frozen=True, slots=True)
-class Formulation(metaclass=_Everywhere):
+class Formulation:
     """A form with its parameters; `str` and `parse` are inverse.
 
     Args:
@@ -107,6 +100,10 @@ Formulation.PUBLISHED = Formulation(Form.PUBLISHED)
 Formulation.HULL = Formulation(Form.HULL)
 Formulation.CUTS = Formulation(Form.CUTS)
 Formulation.INDICATOR = Formulation(Form.INDICATOR)
+
+
+EVERYWHERE = tuple(Formulation(form) for form in Form if form is not Form.INDICATOR)
+"""What every backend takes, each with its usual parameters."""
 
 
 def _offer() -> str:

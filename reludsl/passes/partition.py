@@ -114,7 +114,9 @@ def defining_rows(program: Program, names: Collection[str] | None) -> Defining:
         unit = np.zeros(block.size, dtype=np.bool_)
         unit[row[own & (matrix.data == 1)]] = True
         several = np.diff(matrix.indptr) > 1
-        here = np.flatnonzero((block.defines >= 0) & wanted[block.defines] & unit & several)
+        # what only bounds a column, as comparisons bound a slack, does not define it
+        both = np.isfinite(block.lower) & np.isfinite(block.upper)
+        here = np.flatnonzero((block.defines >= 0) & wanted[block.defines] & unit & several & both)
         here = here[np.unique(block.defines[here], return_index=True)[1]]
         wanted[block.defines[here]] = False
         blocks.append(np.full(here.size, k, dtype=np.int64))

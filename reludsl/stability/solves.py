@@ -25,12 +25,16 @@ from reludsl.solve import Inputs, Model, Outcome
 from reludsl.stability.facts import UNKNOWN, Ledger, Unknown
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Budget:
-    """A start and a number of seconds; None is without limit."""
+    """A start and a number of seconds; None is without limit. A keyboard interrupt ends it too."""
 
     start: float
     seconds: float | None
+
+    def end(self) -> None:
+        """No time is left from now on."""
+        self.seconds = 0.0
 
     def left(self) -> float | None:
         """Seconds left, at least 0; None without limit."""
@@ -119,6 +123,9 @@ class _Stage:
                         spent = time.perf_counter() - start if other == neuron else 0.0
                         self._unknown(other, f"{self.backend.name} cannot be trusted here: {error}", spent)
                     return
+                except KeyboardInterrupt:
+                    self.budget.end()
+                    reason = Status.INTERRUPTED.value
                 if reason:
                     self._unknown(neuron, reason, time.perf_counter() - start)
 
@@ -158,6 +165,8 @@ class _Stage:
             return self._settled(neuron, sign, threshold)
 
         outcome = model.optimise(z, sense, relax=True, time_limit=left())
+        if outcome.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
         if learn(outcome) or not model.binaries:
             return "" if self._settled(neuron, sign, threshold) else self._why(outcome, sign, threshold, model)
         slack = model.slack()
@@ -177,6 +186,8 @@ class _Stage:
             outcome = model.optimise(z, sense, time_limit=left(), on_inputs=harvest)
             if learn(outcome):
                 return ""
+        if outcome.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
         return self._why(outcome, sign, threshold, model)
 
     def _tighten(self, neuron: int, sign: float, bound: float) -> None:
