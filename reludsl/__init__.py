@@ -21,6 +21,7 @@ from reludsl.domain import Domain as Domain
 from reludsl.domain import Norm as Norm
 from reludsl.domain import Polytope as Polytope
 from reludsl.errors import ReludslError as ReludslError
+from reludsl.export import export as export
 from reludsl.expr import Expr as Expr
 from reludsl.expr import ball as ball
 from reludsl.expr import box as box
@@ -46,7 +47,6 @@ from reludsl.logic import any_of as any_of
 from reludsl.logic import implies as implies
 from reludsl.network import Network as Network
 from reludsl.plugins import load as load
-from reludsl.query import Session as Session
 from reludsl.query import bounds as bounds
 from reludsl.query import find as find
 from reludsl.query import maximize as maximize
@@ -59,6 +59,7 @@ from reludsl.question import Minimize as Minimize
 from reludsl.question import Prove as Prove
 from reludsl.rewrite import Compression as Compression
 from reludsl.rewrite import FoldPolicy as FoldPolicy
+from reludsl.session import Session as Session
 from reludsl.stability import Facts as Facts
 from reludsl.stability import Method as Method
 from reludsl.stability import stable as stable

@@ -28,8 +28,8 @@ class Columns:
 def _in_order(matrix: sparse.csr_array) -> sparse.csr_array:
     """The same matrix with the columns of every row in order.
 
-    scipy sorts a matrix in place when it needs that (`maximum`, `sum_duplicates`), its data too. Passes renumber columns
-    and share the data: where those get out of step, the coefficients of another program change places.
+    scipy sorts a matrix in place when it needs that (`maximum`, `sum_duplicates`), its data too. Passes renumber
+    columns and share the data: where those get out of step, the coefficients of another program change places.
     """
     if matrix.has_sorted_indices:
         return matrix

@@ -24,8 +24,9 @@ from reludsl.logic import ALWAYS
 from reludsl.passes import Choice, Formulation
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.proof import Settings
-from reludsl.query import answer, as_formulation
+from reludsl.query import answer
 from reludsl.question import Find, Maximize, Minimize, Prove, Question
+from reludsl.session import as_formulation
 
 AGREE = 1e-6
 """Share of 1 + |value| by which a value may pass another solver's bound: the tolerance that solvers work with."""

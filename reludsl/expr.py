@@ -287,7 +287,8 @@ class Expr:
             if isinstance(variable, InputVariable):
                 inner = np.asarray(point[variable], dtype=np.float64).ravel()
             elif isinstance(variable, SlackVariable):
-                inner = slack(variable.condition, lambda expr: expr.value(point)[None, :])
+                # of no comparisons the slack is one infinite number, not one per input
+                inner = np.atleast_1d(slack(variable.condition, lambda expr: expr.value(point)[None, :]))
             else:
                 application = variable.application
                 argument = application.argument.value(point)

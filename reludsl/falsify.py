@@ -36,6 +36,9 @@ FEW = 32
 MOST_CORNERS = 3072
 """Corners that neurons give, at most; of more neurons a random choice is taken."""
 
+YOUNG = 2000
+"""Points of one generation."""
+
 LENGTHS = np.array([1.0, 1.0 + 1e-9, 1.0 + 1e-6, 1.001, 1.01, 1.1, 1.5, 2.0, 0.5])
 """How far a walk goes towards the optimum of a region, and beyond it."""
 
@@ -117,7 +120,9 @@ class Search:
         for hunt in hunts:
             if until is not None and time.perf_counter() >= until:
                 return None
-            hit = hunt.evolve(until) if hunt.few else None
+            hit = None
+            for _ in range(3 if hunt.few else 0):
+                hit = hit or hunt.evolve(until)
             hit = hit or hunt.climb(hunt.leaders(24, fresh=8), 60 + 20 * min(self.rounds, 7), rate, until)
             for point in hunt.nearest(3):
                 hit = hit or hunt.walk(point, 10, until)
@@ -244,20 +249,19 @@ class Hunt:
         return self.look(batch)[1]
 
     def evolve(self, until: float | None = None) -> Hit | None:
-        """Many random points, then six generations of mutants of the best, each closer to them than the one before."""
+        """Random points, then generations of mutants of the best thirty, each closer to them than the one before."""
         parents, slack = {v: np.zeros((0, v.size)) for v in self.inputs}, np.zeros(0)
         reach = float(self.rng.choice([0.1, 0.2, 0.05]))
-        for generation in range(12):
-            # random ones first, in batches that the caches hold
-            if generation < 5:
-                young = {v: v.domain.sample(self.rng, 4000) for v in self.inputs}
+        for generation in range(9):
+            if generation < 2:
+                young = {v: v.domain.sample(self.rng, YOUNG) for v in self.inputs}
             else:
-                young, reach = self._mutants(parents, 4000, reach), 0.6 * reach
+                young, reach = self._mutants(parents, YOUNG, reach), 0.6 * reach
             values, hit = self.look(young)
             if hit is not None or (until is not None and time.perf_counter() >= until):
                 return hit
-            both = np.concatenate([slack, np.broadcast_to(values.slack(self.case.goal), (4000,))])
-            kept = np.argsort(-both)[:100]
+            both = np.concatenate([slack, np.broadcast_to(values.slack(self.case.goal), (YOUNG,))])
+            kept = np.argsort(-both)[:30]
             parents = {v: np.concatenate([x, young[v]])[kept] for v, x in parents.items()}
             slack = both[kept]
         return None

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 class Condition(ABC):
     """Something that holds at an input or does not. Made by comparing expressions."""
 
+    __array_ufunc__ = None  # numpy hands np.True_ & condition over to this class
     __slots__ = ()
 
     @abstractmethod

@@ -27,7 +27,7 @@ from reludsl.errors import InvalidInput
 from reludsl.expr import Application, Expr, InputVariable, SlackVariable
 from reludsl.falsify import Hit, Hunt, Search
 from reludsl.formulate import Compiled, compile_program
-from reludsl.logic import ALWAYS, Atoms, Condition, all_of
+from reludsl.logic import ALWAYS, AnyOf, Atoms, Condition, all_of
 from reludsl.passes import Choice, Form, Formulation
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.replay import Evaluator
@@ -47,8 +47,8 @@ MOST_BOXES = 20_000
 SLICE = 1.0
 """Seconds of splitting between rounds of the search."""
 
-TIGHTENING = Formulation(Form.CUTS, rounds=1, per_round=50)
-"""How the relaxations are made that bounds of neurons come from: one round of cuts brings most of what cuts bring."""
+TIGHTENING = Formulation(Form.CUTS, rounds=2, per_round=50)
+"""How the relaxations are made that bounds of neurons come from: two rounds bring most of what cuts bring."""
 
 TIGHTEN_SHARE = 0.4
 """Share of what is left of a time limit that tightening the bounds of neurons may take."""
@@ -56,7 +56,7 @@ TIGHTEN_SHARE = 0.4
 LONGEST_TIGHTENING = 20.0
 """Seconds of it at most."""
 
-LONGEST_SEARCH = 4.0
+LONGEST_SEARCH = 2.5
 """Seconds of it at most: what is there to be found was found in one, on everything measured."""
 
 BRIEF_SEARCH = 3.0
@@ -142,6 +142,8 @@ def seek(condition: Condition, settings: Settings) -> Sought:
     Raises:
         InvalidInput: the condition mentions no input.
     """
+    if isinstance(condition, AnyOf) and not condition.parts:
+        return Sought(None, -np.inf, True, "domains", "no input satisfies what is never true", Tally())
     if not any(atoms.expr.inputs() for atoms in condition.atoms):
         raise InvalidInput(
             "the question mentions no input, so there is nothing to look for; compare expressions of an input, "
@@ -317,9 +319,12 @@ class _Seeker:
         return left
 
     def _share(self) -> float | None:
-        """What is left of the time for each case that still waits for its turn."""
+        """Time for the next case: an equal share of what is left, or a third where the equal share is less.
+
+        A claim is proved only when every case is; the easy ones come first, and leave their time to the others.
+        """
         left = self._left()
-        return None if left is None else left / (1 + max(0, self.waiting))
+        return None if left is None else max(left / (1 + max(0, self.waiting)), left / 3)
 
     def _solve(self, group: _Group) -> Hit | None:
         """One program per open case of a group, the most nearly refuted first."""

@@ -50,6 +50,9 @@ TOLERANCE = 1e-6
 RELATIVE = 1e-9
 """Share of an integer program's bound that is given away on top: solvers compare objectives to about so much."""
 
+MOST_CUTS = 400
+"""Rows that cuts may add before a program is loaded anew without them."""
+
 LARGEST = 1e15
 """Numbers from here on are refused by HiGHS, and abort CBC."""
 
@@ -81,9 +84,10 @@ class Outcome:
 
 @dataclass(slots=True, eq=False)
 class _Loaded:
-    """One part, lowered and loaded."""
+    """One part, lowered and loaded: the matrix as it was at first, and with the cuts that were added since."""
 
     program: Program
+    plain: Matrix
     matrix: Matrix
     session: Session
     columns: IntArray
@@ -144,7 +148,8 @@ class Model:
                 f"the program holds numbers up to {scale:.1g}, which solvers take for infinite or refuse; "
                 "scale the network's inputs or weights"
             )
-        return _Loaded(lowered, matrix, self.backend.open(matrix, self.limits), columns, scale, lowering.neurons)
+        session = self.backend.open(matrix, self.limits)
+        return _Loaded(lowered, matrix, matrix, session, columns, scale, lowering.neurons)
 
     @property
     def _loaded(self) -> list[_Loaded]:
@@ -254,6 +259,11 @@ class Model:
         part.session.set_cost(index, row[index], sense, constant)
         began = time.perf_counter()
         if part.neurons:
+            if part.matrix.rows.shape[0] > part.plain.rows.shape[0] + MOST_CUTS:
+                # cuts made for earlier objectives: the program is faster without them
+                part.session.close()
+                part.matrix, part.session = part.plain, self.backend.open(part.plain, self.limits)
+                part.session.set_cost(index, row[index], sense, constant)
             cut_limit = None if time_limit is None else time_limit / 2
             part.matrix = tighten(part.session, part.matrix, part.neurons, cut_limit).matrix
             time_limit = None if time_limit is None else max(0.0, time_limit - (time.perf_counter() - began))

@@ -104,7 +104,8 @@ class Splitting:
         box, held = Box(self.lower[chosen], self.upper[chosen]), self.above[chosen]
         self.lower, self.upper, self.above = self.lower[~chosen], self.upper[~chosen], self.above[~chosen]
         worst, pull = _slack_above(self.case.goal, crown_boxes(self.application.network, box), self.point)
-        worst = np.minimum(worst, held)
+        # a bound that overflowed to NaN says nothing; what was proved of the whole holds of the part
+        worst = np.fmin(worst, held)
         self.boxes += len(worst)
         # strict comparisons need more than a slack of zero
         strict = all(atoms.strict for atoms in self.case.goal.atoms)

@@ -16,19 +16,27 @@ from fractions import Fraction
 import numpy as np
 from hypothesis import strategies as st
 
+from reludsl.backend import FloatArray
 from reludsl.domain import Ball, Box, Norm, Polytope
+from reludsl.exact import ExactArray, exactly
 from reludsl.expr import Application, Expr, Input, InputVariable, NodeVariable, Variable
 from reludsl.functions import absolute
 from reludsl.layers import Activation, Affine, Layer, PiecewiseLinear, relu
 from reludsl.logic import All, AnyOf, Atoms, Condition, all_of, any_of
-from reludsl.network import INPUT, Network
+from reludsl.network import INPUT, Network, Node
 from reludsl.testing.exact_lp import ExactLP, solve_exact
 
 Pick = Callable[[int, int], int]
-"""pick(low, high): an integer between the two, from hypothesis or from a random generator."""
+"""pick(low, high): an integer between the two."""
 
 Form = tuple[tuple[Fraction, ...], Fraction]
 """An affine function of all coordinates: coefficients and constant."""
+
+Row = tuple[list[Fraction], Fraction]
+"""coefficients . x <= side."""
+
+Point = Mapping[InputVariable, FloatArray]
+"""A value for every input."""
 
 REACH = Fraction(10**6)
 """No slack in these tests is larger."""
@@ -73,8 +81,8 @@ class World:
             case 4:
                 return point[pick(0, point.size - 1)] > other
             case 5:
-                row = np.array([[pick(-4, 4) / 4 for _ in range(point.size)]])
-                return row @ point <= other
+                relation: Expr = np.array([[pick(-4, 4) / 4 for _ in range(point.size)]]) @ point
+                return relation <= other
             case 6:
                 return self.element(pick) != other
             case _:
@@ -90,7 +98,7 @@ class World:
         return ~joined if pick(0, 3) == 0 else joined
 
 
-def dyadic(pick: Pick, size: int, most: int = 8) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def dyadic(pick: Pick, size: int, most: int = 8) -> FloatArray:
     """k / 8."""
     return np.array([pick(-most, most) / 8 for _ in range(size)])
 
@@ -161,15 +169,16 @@ def world(pick: Pick, units: int = 4, inputs: int = 2) -> World:
     return World(points, tuple(vectors))
 
 
-@st.composite
-def questions(draw: st.DrawFn, units: int = 4, depth: int = 2) -> tuple[World, Condition, Condition]:
-    """A world and two conditions over it."""
+def seeds() -> st.SearchStrategy[int]:
+    """What `question` is made from: one integer, because drawing a world piece by piece takes longer than its tests."""
+    return st.integers(0, 2**32 - 1)
 
-    def pick(low: int, high: int) -> int:
-        return draw(st.integers(low, high))
 
+def question(seed: int, units: int = 4, depth: int = 2) -> tuple[World, Condition, Condition, Pick]:
+    """A world, two conditions over it, the second one small, and more integers."""
+    pick = picker(np.random.default_rng(seed))
     where = world(pick, units)
-    return where, where.condition(pick, depth), where.condition(pick, 1)
+    return where, where.condition(pick, depth), where.condition(pick, 1), pick
 
 
 class _Cells:
@@ -183,7 +192,7 @@ class _Cells:
         self.width = sum(v.size for v in self.inputs)
         self.lower: list[Fraction] = []
         self.upper: list[Fraction] = []
-        self.rows: list[tuple[list[Fraction], Fraction]] = []
+        self.rows: list[Row] = []
         for variable, start in self.inputs.items():
             self._domain(variable, start)
 
@@ -229,9 +238,7 @@ class _Cells:
             forms[variable] = [(tuple(row), Fraction(0)) for row in unit]
         yield from self._applied(list(self.applications), forms, self.rows)
 
-    def _applied(
-        self, left: list[Application], forms: dict[Variable, list[Form]], rows: list[tuple[list[Fraction], Fraction]]
-    ) -> Iterator[_Cell]:
+    def _applied(self, left: list[Application], forms: dict[Variable, list[Form]], rows: list[Row]) -> Iterator[_Cell]:
         if not left:
             yield _Cell(self, forms, rows)
             return
@@ -246,14 +253,14 @@ class _Cells:
     def _layers(
         self,
         network: Network,
-        nodes: list[object],
+        nodes: list[Node],
         held: Mapping[str, list[Form]],
-        rows: list[tuple[list[Fraction], Fraction]],
-    ) -> Iterator[tuple[Mapping[str, list[Form]], list[tuple[list[Fraction], Fraction]]]]:
+        rows: list[Row],
+    ) -> Iterator[tuple[Mapping[str, list[Form]], list[Row]]]:
         if not nodes:
             yield held, rows
             return
-        node = network.by_name[nodes[0].name]  # type: ignore[attr-defined]
+        node = nodes[0]
         z = held[node.source]
         if isinstance(node.layer, Affine):
             weight, bias = node.layer.dense.tolist(), node.layer.bias.tolist()
@@ -265,9 +272,7 @@ class _Cells:
         slopes = [Fraction(s) for s in node.layer.slopes]
         intercepts = [Fraction(c) for c in node.layer.intercepts]
 
-        def chosen(
-            k: int, y: list[Form], rows: list[tuple[list[Fraction], Fraction]]
-        ) -> Iterator[tuple[Mapping[str, list[Form]], list[tuple[list[Fraction], Fraction]]]]:
+        def chosen(k: int, y: list[Form], rows: list[Row]) -> Iterator[tuple[Mapping[str, list[Form]], list[Row]]]:
             if k == len(z):
                 yield from self._layers(network, nodes[1:], {**held, node.name: y}, rows)
                 return
@@ -285,7 +290,7 @@ class _Cells:
 
         yield from chosen(0, [], rows)
 
-    def solve(self, cost: list[Fraction], rows: list[tuple[list[Fraction], Fraction]]) -> Fraction | None:
+    def solve(self, cost: list[Fraction], rows: list[Row]) -> Fraction | None:
         """The largest value of a linear function; None where nothing is feasible."""
         extra = len(cost) - self.width
         program = ExactLP(
@@ -304,14 +309,13 @@ class _Cells:
 class _Cell:
     cells: _Cells
     forms: dict[Variable, list[Form]]
-    rows: list[tuple[list[Fraction], Fraction]]
+    rows: list[Row]
 
     def largest_t(self, parts: tuple[tuple[Form, bool], ...], every: bool) -> Fraction | None:
         """max t with e + t <= 0 for each part (for the strict ones alone unless `every`), e <= 0 for the others."""
         width = self.cells.width
-        rows = [
-            ([*a, Fraction(1 if every or strict else 0)], -c) for (a, c), strict in parts
-        ] + [([*r, Fraction(0)], s) for r, s in self.rows]
+        rows = [([*a, Fraction(1 if every or strict else 0)], -c) for (a, c), strict in parts]
+        rows += [([*r, Fraction(0)], s) for r, s in self.rows]
         return self.cells.solve([Fraction(0)] * width + [Fraction(1)], rows)
 
     def largest(self, form: Form, parts: tuple[tuple[Form, bool], ...]) -> Fraction | None:
@@ -359,6 +363,63 @@ def conjunctions(condition: Condition, forms: Mapping[Variable, list[Form]]) -> 
                 yield tuple(itertools.chain(*chosen))
         case _:
             raise AssertionError(condition)
+
+
+def value_at(expr: Expr, point: Point) -> ExactArray:
+    """The value of an expression at a point, in rationals."""
+    total = exactly(expr.constant)
+    for variable, matrix in expr.terms.items():
+        if isinstance(variable, InputVariable):
+            inner = exactly(point[variable])
+        else:
+            assert isinstance(variable, NodeVariable)
+            application = variable.application
+            argument = value_at(application.argument, point)
+            inner = application.network.exact_values(argument, variable.node)[variable.node]
+        total = total + exactly(matrix.toarray()) @ inner
+    return total
+
+
+def slack_at(condition: Condition, point: Point) -> Fraction:
+    """The slack of a condition at a point."""
+    match condition:
+        case Atoms():
+            below: list[Fraction] = [-v for v in value_at(condition.expr, point)]
+            return min(below) if condition.every else max(below)
+        case All():
+            return min(slack_at(p, point) for p in condition.parts)
+        case AnyOf():
+            return max(slack_at(p, point) for p in condition.parts)
+        case _:
+            raise AssertionError(condition)
+
+
+def true_at(condition: Condition, point: Point) -> bool:
+    """Whether a condition holds at a point, strictness exact; the domains are not looked at."""
+    match condition:
+        case Atoms():
+            held = [v < 0 if condition.strict else v <= 0 for v in value_at(condition.expr, point)]
+            return all(held) if condition.every else any(held)
+        case All():
+            return all(true_at(p, point) for p in condition.parts)
+        case AnyOf():
+            return any(true_at(p, point) for p in condition.parts)
+        case _:
+            raise AssertionError(condition)
+
+
+def points_of(where: World, pick: Pick, count: int) -> list[dict[InputVariable, FloatArray]]:
+    """Points of the domains: multiples of 1/8 where those are inside, so that edges are met."""
+    found = []
+    for _ in range(count):
+        point = {}
+        for v in (x.variable for x in where.inputs):
+            low, high = v.domain.enclosure.lower, v.domain.enclosure.upper
+            steps = [pick(0, round(8 * float(b - a))) for a, b in zip(low, high)]
+            x = low + np.array(steps) / 8
+            point[v] = x if v.domain.contains(x[None])[0] else v.domain.project(x[None])[0]
+        found.append(point)
+    return found
 
 
 def satisfiable(condition: Condition) -> bool:

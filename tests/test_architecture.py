@@ -20,8 +20,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("reludsl",),  # the re-exports of reludsl/__init__.py
     ("report", "testing"),
     ("bench",),
-    ("compress", "compare"),
+    ("compress", "compare", "export"),
     ("query", "stability"),
+    ("session",),
     ("proof", "rewrite"),
     ("tighten", "splitting"),
     ("falsify", "solve"),

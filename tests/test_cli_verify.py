@@ -20,6 +20,7 @@ from reludsl.answer import Answer, Statistics, Verdict
 from reludsl.backend import Limits, Sense, Status
 from reludsl.cli import properties
 from reludsl.errors import SolverFailed
+from reludsl.export import program_of
 from reludsl.io import write
 from reludsl.layers import Affine, Layer, relu
 from reludsl.network import Network
@@ -251,7 +252,7 @@ def test_exported_program_is_negative_exactly_where_unsat(
 
 
 def test_exported_program_solved_by_enumeration_gives_the_largest_slack(net: Path, tmp_path: Path) -> None:
-    program = properties.program_of(properties.read_property(net, prop(tmp_path, TRIANGLE)), Formulation.BIG_M)
+    program = program_of(properties.read_property(net, prop(tmp_path, TRIANGLE)).question, Formulation.BIG_M)
     goal = program.objective
     assert goal is not None
     assert goal.sense is Sense.MAXIMIZE

@@ -44,7 +44,7 @@ from reludsl.passes import (
     tighten,
 )
 from reludsl.program import Program
-from reludsl.query import Session
+from reludsl.session import Session
 from reludsl.solve import Model
 from reludsl.testing import EnumerationBackend, oracle
 from reludsl.testing.strategies import boxes, networks, vectors

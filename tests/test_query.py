@@ -21,7 +21,8 @@ from reludsl.formulate import compile_program
 from reludsl.layers import Affine, relu
 from reludsl.network import Network
 from reludsl.passes import EVERYWHERE, Formulation
-from reludsl.query import Session, bounds, maximize, minimize, network_bounds
+from reludsl.query import bounds, maximize, minimize, network_bounds
+from reludsl.session import Session
 from reludsl.solve import Model
 from reludsl.testing import EnumerationBackend, oracle
 from reludsl.testing.strategies import activations, domains, networks, rough_network

@@ -31,6 +31,9 @@ from reludsl.backend import (
 from reludsl_highs.aside import Aside, End
 from reludsl_highs.watch import Watch
 
+_PROFILE: dict[str, float | bool | str] = {"presolve": "off", "mip_pscost_minreliable": 2}
+"""What the settings of the profile are set to; the others are switched off."""
+
 _SMALLEST = 1e-12
 """Smallest coefficient that HiGHS can be told to keep; its default drops everything below 1e-9."""
 _FEASIBILITY = 1e-7
@@ -184,7 +187,7 @@ class HighsSession:
         for name in profile if limits.profile else ():
             # Older versions lack some of the heuristics, and with them the need to switch them off.
             if self._highs.getOptionType(name)[0] == self._hp.HighsStatus.kOk:
-                self._set(name, "off" if name == "presolve" else False)
+                self._set(name, _PROFILE.get(name, False))
         for name, value in limits.options.items():
             if self._highs.getOptionType(name)[0] != self._hp.HighsStatus.kOk:
                 raise InvalidInput(

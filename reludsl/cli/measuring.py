@@ -26,8 +26,8 @@ from reludsl.cli.progress import progress
 from reludsl.cli.properties import solvers_of
 from reludsl.errors import Disagreement, InvalidInput
 from reludsl.io.files import write_atomically
-from reludsl.query import as_formulation
 from reludsl.report import backends_table, bench_table, queries_table, show
+from reludsl.session import as_formulation
 
 
 @app.command()

@@ -11,7 +11,7 @@ import typer
 
 from reludsl import plugins
 from reludsl.answer import Answer, Verdict
-from reludsl.backend import Backend, FloatArray, Sense, Status
+from reludsl.backend import Backend, FloatArray, Status
 from reludsl.cli.app import app
 from reludsl.cli.inputs import check_writable, chosen_backend, read_source, separate
 from reludsl.cli.options import (
@@ -30,21 +30,19 @@ from reludsl.cli.progress import progress
 from reludsl.compare import Comparison, finite
 from reludsl.compare import compare as compare_solvers
 from reludsl.errors import Disagreement, InvalidInput
-from reludsl.expr import Expr, InputVariable, SlackVariable
-from reludsl.formulate import compile_program
-from reludsl.io import Property, read_vnnlib, result_text, write_lp, write_mps
+from reludsl.export import SUFFIXES
+from reludsl.export import export as write_program
+from reludsl.expr import Expr, InputVariable
+from reludsl.io import Property, read_vnnlib, result_text
 from reludsl.io.files import write_atomically
 from reludsl.io.vnnlib import assignment_text
 from reludsl.network import Network
-from reludsl.passes import Choice, Form, Formulation, lower
-from reludsl.program import Objective, Program
-from reludsl.query import as_formulation, find
+from reludsl.query import find
 from reludsl.report import compare_table, say, show
+from reludsl.session import as_formulation
 
 BY_SOLVER = ("relaxation", "solver")
 """Stages whose word is a solver's."""
-
-EXPORTS = {".mps": write_mps, ".mps.gz": write_mps, ".lp": write_lp, ".lp.gz": write_lp}
 
 
 @app.command()
@@ -76,11 +74,11 @@ def verify(
     """Whether any input satisfies a property: sat with a witness, unsat, unknown or timeout."""
     start = time.perf_counter()
     check_writable(out)
-    check_writable(export, *EXPORTS)
+    check_writable(export, *SUFFIXES)
     solver, form = chosen_backend(backend), as_formulation(formulation)
     found = _property(files, network or [])
     if export is not None:
-        _export(found, export, form)
+        write_program(found.question, export, form)
     with progress() as report:
         answer = find(
             found.question.condition,
@@ -179,28 +177,6 @@ def read_property(net: Path, file: Path) -> Property:
     """The property of a file about the network of another; hidden tensors go by the names in the network's file."""
     source = read_source(net)
     return read_vnnlib(file, source.network, None if source.tensors is None else {source.network: source.tensors})
-
-
-def _export(found: Property, path: Path, form: Formulation | Choice) -> None:
-    suffix = next(suffix for suffix in EXPORTS if path.name.lower().endswith(suffix))
-    EXPORTS[suffix](program_of(found, form), path)
-
-
-def program_of(found: Property, form: Formulation | Choice) -> Program:
-    """max t subject to t <= slack: where the maximum is negative no input satisfies the property.
-
-    Raises:
-        InvalidInput: a formulation that is no fixed program.
-    """
-    if Form.CUTS in {f.form for f in (Choice.every(form).default, *Choice.every(form).layers.values())}:
-        raise InvalidInput(
-            f"the formulation {form} adds rows while it is solved, so that there is no one program to write; "
-            "export another, e.g. --formulation big-m"
-        )
-    slack = Expr.of(SlackVariable(found.question.condition))
-    compiled = compile_program([slack])
-    index, value, offset = compiled.row(slack)
-    return lower(compiled.program.with_objective(Objective(index, value, Sense.MAXIMIZE, offset)), form)
 
 
 @app.command()

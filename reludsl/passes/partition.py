@@ -34,6 +34,9 @@ from reludsl.program import Columns, Disjunctions, Program, RowBlock, widened
 MODEST = (0.125, 1024.0)
 """Partial sums of a range between these are not scaled."""
 
+MOST_SCALING = 20
+"""A part is scaled by 2^-20 to 2^20: one of width 1e-16 is rounding, and made 1 it would put 1e16 into its row."""
+
 
 def partition(program: Program, groups: int | None, names: Collection[str] | None = None) -> Program:
     """Lower every disjunction to the hull over partial sums of the rows that define its columns. Prune first.
@@ -63,7 +66,7 @@ def partition(program: Program, groups: int | None, names: Collection[str] | Non
     >>> [(block.name, block.size) for block in lowered.columns]
     [('x', 2), ('y', 1), ('relu.on', 1), ('relu.part', 4)]
     >>> lowered.where("relu.part"), lowered.upper.tolist()
-    (slice(4, 8, None), [2.0, 0.0, 2.0, 1.0, 0.0, 2.0, 0.0, 2.0])
+    (slice(4, 8, None), [2.0, 0.0, 2.0, 1.0, 2.0, 0.0, 2.0, 0.0])
     """
     if groups is not None and groups < 1:
         raise InvalidInput(
@@ -205,7 +208,7 @@ def _scale(least: FloatArray, most: FloatArray) -> FloatArray:
     """
     size = np.maximum(np.abs(least), np.abs(most))
     usual = (size == 0) | ((size >= MODEST[0]) & (size <= MODEST[1]))
-    exponent = np.clip(np.frexp(np.where(usual, 0.5, size))[1], -100, 100)
+    exponent = np.clip(np.frexp(np.where(usual, 0.5, size))[1], -MOST_SCALING, MOST_SCALING)
     return np.where(usual, 1.0, np.ldexp(1.0, -exponent))
 
 
