@@ -80,7 +80,8 @@ def prove(
         time_limit: seconds for all of it.
         threads, seed: of the solver and of the search.
         formulation: of disjunctions, e.g. "big-m", "hull", "partition:4", "cuts" (`reludsl.passes.Formulation`).
-        profile: the solver's settings for network models; False for its own defaults.
+        profile: the solver's settings for network models; False for its own defaults, presolve of HiGHS among them,
+            which was seen to prove a wrong optimum.
         search: look for a counterexample before bounds and solver.
 
     Raises:

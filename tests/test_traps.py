@@ -22,6 +22,9 @@ from reludsl.testing import EnumerationBackend
 
 every_solver = pytest.mark.parametrize("name", SOLVERS)
 with_oracle = pytest.mark.parametrize("name", [*SOLVERS, "enumeration"])
+with_and_without_search = pytest.mark.parametrize(
+    ("name", "search"), [(SOLVERS[0], True), *((name, False) for name in (*SOLVERS, "enumeration"))]
+)
 
 
 def _backend(name: str) -> Backend:
@@ -36,8 +39,8 @@ def _network(*layers: tuple[Any, Any]) -> rd.Network:
     return rd.Network.chain(parts[:-1], (len(layers[0][0][0]),))
 
 
-HIDDEN = ([[1, -0.5], [-0.5, 0.75], [0.25, 0.5]], [0, 0.25, -0.375])
-LAST = ([[1, -0.5, 0.75]], [0.125])
+HIDDEN = ([[1, -0.5], [-0.5, 0.75]], [0, 0.25])
+LAST = ([[1, -0.5]], [0.125])
 
 
 def _twins() -> tuple[rd.Network, rd.Network]:
@@ -46,37 +49,36 @@ def _twins() -> tuple[rd.Network, rd.Network]:
     return _network((weights, bias), (out, end)), _network((2 * weights, 2 * bias), (out / 2, end))
 
 
-@with_oracle
-@pytest.mark.parametrize("search", [True, False])
+@with_and_without_search
 def test_identical_functions_are_never_refuted(name: str, search: bool) -> None:
     one, two = _twins()
     x = rd.box(-1, 1, (2,))
-    for atol in (0.0, 1e-9, 1e-6):
+    for atol in (1e-6,) if search else (0.0, 1e-9, 1e-6):
         answer = rd.prove(rd.close(one(x), two(x), atol=atol), backend=_backend(name), search=search)
         assert answer.verdict is not Verdict.REFUTED, (atol, answer)
     assert rd.prove(rd.close(one(x), two(x), atol=1e-4), backend=_backend(name), search=search).proved
 
 
-@with_oracle
+@every_solver
 def test_identical_functions_on_part_of_the_domain_are_never_refuted(name: str) -> None:
     one, two = _twins()
     x = rd.box(-1, 1, (2,))
     some = (x[0] + x[1] <= 0.5) & (one(x)[0] >= 0)
-    assert not rd.prove(rd.close(one(x), two(x), atol=1e-6), given=some, backend=_backend(name)).refuted
-    assert rd.prove(rd.close(one(x), two(x), atol=1e-3), given=some, backend=_backend(name)).proved
+    assert not rd.prove(rd.close(one(x), two(x), atol=1e-6), given=some, backend=_backend(name), search=False).refuted
+    assert rd.prove(rd.close(one(x), two(x), atol=1e-3), given=some, backend=_backend(name), search=False).proved
 
 
 @with_oracle
 def test_functions_that_differ_by_more_than_the_margin_are_refuted(name: str) -> None:
     one, _ = _twins()
     weights, bias = HIDDEN
-    other = _network((weights, bias), ([[1, -0.5, 0.75]], [0.125 + 1 / 256]))
+    other = _network((weights, bias), (LAST[0], [0.125 + 1 / 256]))
     x = rd.box(-1, 1, (2,))
-    answer = rd.prove(rd.close(one(x), other(x), atol=1e-3), margin=1e-3, backend=_backend(name))
+    answer = rd.prove(rd.close(one(x), other(x), atol=1e-3), margin=1e-3, backend=_backend(name), search=False)
     assert answer.refuted
     assert answer.slack is not None
     assert answer.slack <= -1e-3
-    assert rd.prove(rd.close(one(x), other(x), atol=1 / 256), margin=1e-3, backend=_backend(name)).proved
+    assert rd.prove(rd.close(one(x), other(x), atol=1 / 256), margin=1e-3, backend=_backend(name), search=False).proved
 
 
 def _ordered(weight: float) -> tuple[Input, Input, rd.Network]:
@@ -84,8 +86,7 @@ def _ordered(weight: float) -> tuple[Input, Input, rd.Network]:
     return rd.box(0, 1, (2,), name="a"), rd.box(0, 1, (2,), name="b"), net
 
 
-@with_oracle
-@pytest.mark.parametrize("search", [True, False])
+@with_and_without_search
 def test_monotonicity_is_never_refuted_at_slack_zero(name: str, search: bool) -> None:
     a, b, net = _ordered(0.25)
     for given in (b >= a, (b[0] >= a[0]) & (b[1] == a[1])):
@@ -96,8 +97,7 @@ def test_monotonicity_is_never_refuted_at_slack_zero(name: str, search: bool) ->
         assert answer.proved, answer
 
 
-@with_oracle
-@pytest.mark.parametrize("search", [True, False])
+@with_and_without_search
 def test_monotonicity_that_fails_is_refuted_with_a_margin(name: str, search: bool) -> None:
     a, b, net = _ordered(-1.5)
     for given in (b >= a, (b[1] >= a[1]) & (b[0] == a[0])):
@@ -115,12 +115,12 @@ def test_argmax_of_a_tie_holds_for_both_labels(name: str) -> None:
     x = rd.box(0, 1, (1,))
     y = net(x)
     for label in (0, 1):
-        answer = rd.prove(rd.argmax_is(y, label), backend=_backend(name))
+        answer = rd.prove(rd.argmax_is(y, label), backend=_backend(name), search=False)
         assert not answer.refuted
-        assert rd.prove(rd.argmax_is(y, label), margin=1e-3, backend=_backend(name)).proved
-        assert rd.find(rd.argmax_is(y, label), backend=_backend(name)).proved
-        assert rd.find(rd.argmax_is(y, label, margin=1e-3), backend=_backend(name)).refuted
-        assert not rd.find(~rd.argmax_is(y, label), backend=_backend(name)).proved
+        assert rd.prove(rd.argmax_is(y, label), margin=1e-3, backend=_backend(name), search=False).proved
+        assert rd.find(rd.argmax_is(y, label), backend=_backend(name), search=False).proved
+        assert rd.find(rd.argmax_is(y, label, margin=1e-3), backend=_backend(name), search=False).refuted
+        assert not rd.find(~rd.argmax_is(y, label), backend=_backend(name), search=False).proved
 
 
 @with_oracle
@@ -143,7 +143,8 @@ def test_cheapest_change_with_a_margin_changes_the_label_when_replayed(name: str
         assert turned[0] - turned[1] >= margin * (1 - 1e-9)
 
 
-LINES = ([[1, 0], [0, 1], [1, 1], [1, -1], [1, 0.5], [-1, 2]], [0.5, -2, -3, 2.5, -2, -3.5])
+SIX = ([[1, 0], [0, 1], [1, 1], [-1, -1], [1, -1], [-1, 1]], [0.5, -0.5, 1.75, 1.75, 1.75, 1.75])
+"""Six lines through a square: two cross inside, four cut off a corner each, so that there are eight cells."""
 
 
 def _cells(rows: Any, offsets: Any) -> set[tuple[bool, ...]]:
@@ -158,22 +159,18 @@ def _cells(rows: Any, offsets: Any) -> set[tuple[bool, ...]]:
     return found
 
 
-SIX = ([[1, 0.5], [-0.5, 1], [1, -1], [0.25, 1], [1, 1], [-1, 0.25]], [0.25, -1.25, 1.625, -1.125, -1.75, -1.125])
-"""Six lines through a square that cut it into eight cells."""
-
-
 def test_six_lines_make_eight_cells() -> None:
     assert len(_cells(*SIX)) == 8
 
 
 @every_solver
-@pytest.mark.parametrize("margin", [1e-3, 1e-5])
-def test_regions_by_exclusion_are_those_of_enumeration(name: str, margin: float) -> None:
+def test_regions_by_exclusion_are_those_of_enumeration(name: str) -> None:
     """Find a point, forbid its pattern, again: none is lost, none comes twice, and it ends with a proof."""
     net = rd.Network.chain([rd.Affine(np.array(SIX[0]), np.array(SIX[1])), rd.relu], (2,))
     x = rd.box(-1, 1, (2,))
     (z,) = net.trace(x).pre
-    wanted = rd.absolute(z) >= 0
+    wanted: rd.Condition = rd.absolute(z) >= 0
+    margin = 1e-5  # ten times the tolerance of solvers
     found: set[tuple[bool, ...]] = set()
     while len(found) <= 8:
         answer = rd.find(wanted, margin=margin, backend=solver(name), search=False)
@@ -220,28 +217,30 @@ def test_queries_print_nothing(name: str, capfd: pytest.CaptureFixture[str]) -> 
 
 
 X = rd.box(0, 1, (2,))
+U: Any = X
+"""The same without its type: what is wrong on purpose would not pass the type checker."""
 
 
 @pytest.mark.parametrize(
     ("wrong", "mended"),
     [
-        (lambda: bool(X[0] <= 1), "&"),
-        (lambda: (X[0] <= 1) and (X[1] <= 1), "a & b"),
-        (lambda: (X[0] <= 1) or (X[1] <= 1), r"a \| b"),
-        (lambda: not (X[0] <= 1), "~a"),
-        (lambda: 0 <= X <= 1, r"\(lo <= x\) & \(x <= hi\)"),
-        (lambda: 0 <= X[0] <= 1, r"\(lo <= x\) & \(x <= hi\)"),
-        (lambda: 1 if X[0] <= 1 else 0, "implies"),
-        (lambda: max(X), "maximize"),
-        (lambda: min(X[0], X[1]), "maximize"),
-        (lambda: sorted(X), "&"),
-        (lambda: X[0] in [X[1]], "&"),
-        (lambda: 0.5 in X, "any_of"),
-        (lambda: all(X <= 1), "&"),
-        (lambda: any(X <= 1), "&"),
-        (lambda: bool(X), "a & b"),
-        (lambda: not X, "a & b"),
-        (lambda: (X <= 1) & (X[0] == X[1]) and True, "&"),
+        (lambda: bool(U[0] <= 1), "&"),
+        (lambda: (U[0] <= 1) and (U[1] <= 1), "a & b"),
+        (lambda: (U[0] <= 1) or (U[1] <= 1), r"a \| b"),
+        (lambda: not (U[0] <= 1), "~a"),
+        (lambda: 0 <= U <= 1, r"\(lo <= x\) & \(x <= hi\)"),
+        (lambda: 0 <= U[0] <= 1, r"\(lo <= x\) & \(x <= hi\)"),
+        (lambda: 1 if U[0] <= 1 else 0, "implies"),
+        (lambda: max(U), "maximize"),
+        (lambda: min(U[0], U[1]), "maximize"),
+        (lambda: sorted(U), "&"),
+        (lambda: U[0] in [U[1]], "&"),
+        (lambda: 0.5 in U, "any_of"),
+        (lambda: all(U <= 1), "&"),
+        (lambda: any(U <= 1), "&"),
+        (lambda: bool(U), "a & b"),
+        (lambda: not U, "a & b"),
+        (lambda: (U <= 1) & (U[0] == U[1]) and True, "&"),
     ],
 )
 def test_truth_of_a_symbol_is_refused_with_what_to_write(wrong: Callable[[], object], mended: str) -> None:
@@ -271,15 +270,15 @@ def test_numpy_on_the_left_is_an_expression_or_a_condition() -> None:
     assert _value(x0 * X, 1, 1) == [0.25, 0.5]
     assert _value(np.int64(3) * X[0], 0.5, 0) == [1.5]
     at = {X.variable: np.array([0.25, 0.75])}
-    assert holds(x0 <= X, at)
-    assert not holds(x0 < X, at)
-    assert holds(np.float64(0.25) <= X[0], at)
-    assert not holds(x0 == X, at)
-    assert holds(x0 != X, at)
+    assert holds(x0 <= U, at)
+    assert not holds(x0 < U, at)
+    assert holds(np.float64(0.25) <= U[0], at)
+    assert not holds(x0 == U, at)
+    assert holds(x0 != U, at)
 
 
 @pytest.mark.parametrize(
-    "wrong", [lambda: np.maximum(X, 0), lambda: np.abs(X), lambda: np.exp(X), lambda: X @ np.ones(2)]
+    "wrong", [lambda: np.maximum(U, 0), lambda: np.abs(U), lambda: np.exp(U), lambda: U @ np.ones(2)]
 )
 def test_numpy_functions_of_symbols_are_refused(wrong: Callable[[], object]) -> None:
     with pytest.raises(TypeError):
@@ -288,7 +287,12 @@ def test_numpy_functions_of_symbols_are_refused(wrong: Callable[[], object]) -> 
 
 @pytest.mark.parametrize(
     "wrong",
-    [lambda: (X[0] <= 1) & True, lambda: True | (X[0] <= 1), lambda: np.True_ & (X[0] <= 1), lambda: rd.all_of([True])],
+    [
+        lambda: (U[0] <= 1) & True,
+        lambda: True | (U[0] <= 1),
+        lambda: np.True_ & (U[0] <= 1),
+        lambda: rd.all_of(*[U[0] <= 1, True]),
+    ],
 )
 def test_conditions_join_conditions_only(wrong: Callable[[], object]) -> None:
     with pytest.raises(InvalidInput, match="joins conditions"):
@@ -327,9 +331,10 @@ def test_vector_conditions_hold_everywhere_and_their_negations_somewhere(name: s
     assert answer.witness is not None
     assert answer.witness[X][1] > 0.5
     # x == c is every element, its negation any of them
-    equal = X == np.array([0.25, 0.25])
+    quarter = np.array([0.25, 0.25])
+    equal = quarter == U
     assert (holds(equal, inside), holds(equal, mixed), holds(~equal, mixed)) == (True, False, True)
-    assert holds(X != np.array([0.25, 0.25]), mixed)
+    assert holds(quarter != U, mixed)
 
 
 @with_oracle
@@ -340,10 +345,10 @@ def test_implication_of_hidden_neurons_agrees_with_its_definition(name: str) -> 
     on = net.trace(x).active[0]
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, 33)] * 2), axis=-1).reshape(-1, 2)
     seen = net.trace(grid).pre[0] > 0
-    for i, j in itertools.permutations(range(3), 2):
-        answer = rd.prove(rd.implies(on[i], on[j]), margin=1e-6, backend=backend)
+    for i, j in itertools.permutations(range(2), 2):
+        answer = rd.prove(rd.implies(on[i], on[j]), margin=1e-6, backend=backend, search=False)
         assert answer.refuted or not bool((seen[:, i] & ~seen[:, j]).any())
-        assert answer.proved is rd.prove(~on[i] | on[j], margin=1e-6, backend=backend).proved
+        assert answer.proved is rd.prove(~on[i] | on[j], margin=1e-6, backend=backend, search=False).proved
 
 
 @every_solver
@@ -364,16 +369,9 @@ def test_of_no_conditions_all_hold_and_none_holds(name: str) -> None:
     assert rd.prove(rd.any_of([]), given=X[0] > 1, backend=backend).proved
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "highs",
-        "cbc",
-        pytest.param("cvxpy", marks=pytest.mark.xfail(strict=True, reason="HiGHS with presolve, wrong optimum")),
-    ],
-)
+@pytest.mark.parametrize("name", ["highs", "cbc", "cvxpy", "cvxpy:SCIPY"])
 def test_bound_of_a_trained_neuron_is_on_the_safe_side(name: str) -> None:
-    """Two binaries, eight rows: presolve of HiGHS cuts off the optimum, 0.27826, and proves 0.27636."""
+    """Two binaries, eight rows: presolve of HiGHS cuts off the optimum, 0.27826, and proves 0.27636; it is off."""
     net = rd.read(path("digits.onnx"))
     with np.load(path("digits.npz")) as held:
         x = rd.ball(held["images"][0], 0.05, clip=(0, 1))

@@ -28,8 +28,11 @@ class CvxpyBackend:
 
     name: str = "cvxpy"
     speech: Dialect = field(default_factory=lambda: dialect("HIGHS"))
-    profile: Mapping[str, str] = field(default_factory=dict)
-    """Empty: this backend is a reference, not a fast one."""
+
+    @property
+    def profile(self) -> Mapping[str, str]:
+        """Not for speed: this backend is a reference."""
+        return self.speech.profile
 
     @property
     def capabilities(self) -> Capability:

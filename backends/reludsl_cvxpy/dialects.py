@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reludsl.backend import Capability, Limits
@@ -48,6 +48,7 @@ class Dialect:
         unknown: raw option names that the solver does not have.
         times: whether a time limit can be given.
         reset: what to do before a failed solve is tried once more; None: nothing helps.
+        profile: the settings that `Limits.profile` turns on, with the reason of each.
     """
 
     solver: str
@@ -57,6 +58,7 @@ class Dialect:
     unknown: Callable[[Iterable[str]], list[str]]
     times: bool = True
     reset: Callable[[], None] | None = None
+    profile: Mapping[str, str] = field(default_factory=dict)
 
 
 def dialect(solver: str) -> Dialect:
@@ -87,6 +89,8 @@ def _highs(settings: Settings) -> dict[str, Any]:
         "mip_abs_gap": float(settings.gap),
         "small_matrix_value": _SMALLEST,
     }
+    if settings.limits.profile:
+        keywords["presolve"] = "off"
     if settings.seconds is not None:
         keywords["time_limit"] = float(settings.seconds)
     return keywords | dict(settings.limits.options)
@@ -119,6 +123,8 @@ def _highs_reset() -> None:
 
 def _scipy(settings: Settings) -> dict[str, Any]:
     options: dict[str, Any] = {"mip_rel_gap": float(settings.gap)}
+    if settings.limits.profile:
+        options["presolve"] = False
     if settings.seconds is not None:
         options["time_limit"] = float(settings.seconds)
     return {"scipy_options": options | dict(settings.limits.options)}
@@ -161,6 +167,8 @@ def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) or abs(value) >= 1e30 else float(value)
 
 
+_NO_PRESOLVE = {"presolve": "presolve of HiGHS was seen to cut off the optimum of a program with two binaries"}
+
 _TABLE: Mapping[str, Dialect] = {
     entry.solver: entry
     for entry in (
@@ -171,8 +179,9 @@ _TABLE: Mapping[str, Dialect] = {
             _highs_proof,
             _highs_unknown,
             reset=_highs_reset,
+            profile=_NO_PRESOLVE,
         ),
-        Dialect("SCIPY", _SOLVES | Capability.DUALS, _scipy, _nothing, _scipy_unknown),
+        Dialect("SCIPY", _SOLVES | Capability.DUALS, _scipy, _nothing, _scipy_unknown, profile=_NO_PRESOLVE),
         Dialect("GUROBI", _SOLVES | Capability.BOUND | Capability.DUALS, _gurobi, _gurobi_proof, _all_known),
         Dialect("SCIP", _SOLVES, _scip, _nothing, _all_known),
     )
