@@ -59,11 +59,11 @@ LONGEST_TIGHTENING = 20.0
 LONGEST_SEARCH = 2.5
 """Seconds of it at most: what is there to be found was found in one, on everything measured."""
 
-BRIEF_SEARCH = 3.0
-"""The same where the domain will be split."""
+ROUNDS = 100
+"""Rounds of the search at most."""
 
-ROUNDS = 4
-"""Rounds of the search without a time limit: some seconds at most on networks that a solver can handle."""
+FEW_BINARIES = 24
+"""Neurons that may switch up to which a solver is asked at once: it takes less time than a long search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +180,11 @@ class _Seeker:
         groups = self._by_bounds()
         if not self.open:
             return self._answer("bounds by linear relaxation leave no room")
-        if self.settings.search:
-            hit = self._look(ROUNDS if self.until is None else 1000)
+        if any(group.unstable > FEW_BINARIES for group in groups):
+            hit = self._look(ROUNDS) if self.settings.search else None
+            hit = hit or self._by_splitting()
             if hit is not None:
                 return self._found(hit)
-        hit = self._by_splitting()
-        if hit is not None:
-            return self._found(hit)
         if not self.open:
             return self._answer("bounds by linear relaxation leave no room on any part of the domain")
         groups = self._by_relaxation(groups)
@@ -202,7 +200,9 @@ class _Seeker:
         for entry in self.open:
             if not any(True for _ in entry.case.goal.atoms):
                 middles = {v: 0.5 * (v.domain.enclosure.lower + v.domain.enclosure.upper) for v in entry.case.inputs}
-                return self._hunt(entry).replay({v: v.domain.project(x[None, :])[0] for v, x in middles.items()})
+                hit = self._hunt(entry).replay({v: v.domain.project(x[None, :])[0] for v, x in middles.items()})
+                if hit is not None:
+                    return hit
         return None
 
     def _hunt(self, entry: _Open) -> Hunt:
@@ -218,9 +218,8 @@ class _Seeker:
     def _look(self, rounds: int) -> Hit | None:
         self.stage = "search"
         limit = self.settings.time_limit
-        # splitting looks at points too, and settles what is not there
-        longest = BRIEF_SEARCH if all(application_of(o.case) is not None for o in self.open) else LONGEST_SEARCH
-        end = None if limit is None else self.start + min(SEARCH_SHARE * limit, longest)
+        longest = time.perf_counter() + LONGEST_SEARCH
+        end = longest if limit is None else min(longest, self.start + SEARCH_SHARE * limit)
         self._progress("searching")
         return self.search.run(rounds, end)
 
@@ -432,6 +431,15 @@ class _Group:
             for application, bounds in self.compiled.bounds.items()
         }
         return _Group(self.hard, list(self.members), known)
+
+    @property
+    def unstable(self) -> int:
+        """Neurons that may switch, in every network application."""
+        return sum(
+            int(bounds.unstable(stage).sum())
+            for bounds in self.compiled.bounds.values()
+            for stage in bounds.network.hidden
+        )
 
     @property
     def alternatives(self) -> int:

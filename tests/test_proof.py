@@ -270,6 +270,7 @@ def test_interrupt_gives_unknown_with_the_reason(owner: Any, name: str, monkeypa
 
 
 def test_interrupted_splitting_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reludsl.proof, "FEW_BINARIES", -1)
     monkeypatch.setattr(reludsl.splitting, "crown_boxes", _interrupt)
     answer = prove(Y[0] - Y[1] <= 1.376, backend=solver("highs"), search=False)
     assert answer.verdict is Verdict.UNKNOWN
@@ -281,6 +282,7 @@ def test_splitting_keeps_boxes_whose_bound_is_no_number(monkeypatch: pytest.Monk
         count = len(bounds.boxes["input"].lower)
         return np.full(count, np.nan), np.zeros((count, point.size))
 
+    monkeypatch.setattr(reludsl.proof, "FEW_BINARIES", -1)
     monkeypatch.setattr(reludsl.splitting, "_slack_above", lost)
     answer = prove(Y[0] - Y[1] <= 1.3, backend=solver("highs"), search=False, time_limit=2.0)
     assert not answer.proved
