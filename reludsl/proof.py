@@ -56,7 +56,7 @@ TIGHTEN_SHARE = 0.4
 LONGEST_TIGHTENING = 20.0
 """Seconds of it at most."""
 
-LONGEST_SEARCH = 2.5
+LONGEST_SEARCH = 1.5
 """Seconds of it at most: what is there to be found was found in one, on everything measured."""
 
 ROUNDS = 100

@@ -31,7 +31,7 @@ from reludsl.backend import (
 from reludsl_highs.aside import Aside, End
 from reludsl_highs.watch import Watch
 
-_PROFILE: dict[str, float | bool | str] = {"presolve": "off", "mip_pscost_minreliable": 2}
+_PROFILE: dict[str, float | bool | str] = {"presolve": "off", "mip_pscost_minreliable": 1}
 """What the settings of the profile are set to; the others are switched off."""
 
 _SMALLEST = 1e-12
