@@ -106,7 +106,7 @@ def test_twenty_rows_of_acas_xu_are_proved_within_sixty_seconds_each() -> None:
 
 @pytest.mark.slow
 def test_robustness_of_two_layers_of_256_is_proved_within_sixty_seconds_each() -> None:
-    """Five of seven with room to spare. prop_3 takes 57 s on an idle core, too near the limit for a test; prop_1 more."""
+    """Five of seven with room to spare. prop_3 takes 57 s on an idle core, too near for a test; prop_1 more than 60."""
     data_path("expected_verdicts.csv")
     asked = [
         row
