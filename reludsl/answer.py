@@ -8,7 +8,7 @@ UNKNOWN    neither; the reason says why, and what would help
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -89,7 +89,7 @@ class Witness(Mapping[InputVariable, FloatArray]):
             return what.value(self.inputs)
         return self.inputs[what]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[InputVariable]:
         return iter(self.inputs)
 
     def __len__(self) -> int:
