@@ -40,6 +40,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from reludsl.errors import InvalidInput, MissingBackend, SolverFailed, UnsupportedCapability
+from reludsl.silence import Silence
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -63,6 +64,7 @@ __all__ = [
     "Rows",
     "Sense",
     "Session",
+    "Silence",
     "SolverFailed",
     "Status",
     "Stop",

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from reludsl.backend import FloatArray, OnPoint, PointKind, Reply, Stop, UnsupportedCapability
+from reludsl.backend import FloatArray, OnPoint, PointKind, Reply, Silence, Stop, UnsupportedCapability
 from reludsl_cbc.model import CbcModel
-from reludsl_cbc.silence import Silence
 
 
 class NodeEvents:

@@ -30,13 +30,13 @@ from reludsl.backend import (
     Result,
     Rows,
     Sense,
+    Silence,
     SolverFailed,
     Status,
     apart,
 )
 from reludsl_cbc.events import NodeEvents
 from reludsl_cbc.model import CbcModel
-from reludsl_cbc.silence import Silence
 
 _TOLERANCE = 1e-5
 """Relative violation of a row above which CBC's point, and with it the whole answer, is distrusted."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from reludsl.backend import Capability, Limits
+from reludsl.backend import Capability, Limits, Silence
 
 _SOLVES = Capability.LP | Capability.MILP
 _SMALLEST = 1e-12
@@ -106,9 +107,17 @@ def _highs_proof(stats: Any) -> Proof:
     )
 
 
+@cache
+def _greeted(highspy: Any) -> None:
+    """The first `Highs()` of a process prints its version, before any option can be set: make it unheard."""
+    with Silence():
+        highspy.Highs()
+
+
 def _highs_unknown(names: Iterable[str]) -> list[str]:
     import highspy
 
+    _greeted(highspy)
     solver = highspy.Highs()
     solver.setOptionValue("output_flag", False)
     return [name for name in names if solver.getOptionType(name)[0] != highspy.HighsStatus.kOk]
@@ -118,6 +127,7 @@ def _highs_reset() -> None:
     """HiGHS has one scheduler per process: a run with another number of threads than the first one fails."""
     import highspy
 
+    _greeted(highspy)
     highspy.Highs.resetGlobalScheduler(True)
 
 

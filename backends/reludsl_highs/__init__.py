@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from reludsl.backend import Capability, Limits, Matrix, MissingBackend, Session, require_matrix
+from reludsl.backend import Capability, Limits, Matrix, MissingBackend, Session, Silence, require_matrix
 
 __all__ = ["HighsBackend", "backend"]
 
@@ -68,7 +69,15 @@ def _highspy() -> Any:
             "solved with it. Run: pip install 'reludsl[highs]'; if it is installed, keep ortools out of the "
             "process, whose own HiGHS clashes with it."
         ) from problem
+    _greeted(highspy)
     return highspy
+
+
+@cache
+def _greeted(highspy: Any) -> None:
+    """From 1.16 on the first `Highs()` of a process prints its version, whatever is set later: make it unheard."""
+    with Silence():
+        highspy.Highs()
 
 
 backend = HighsBackend()

@@ -9,10 +9,9 @@ import pytest
 import reludsl_cbc
 from reludsl_cbc.events import NodeEvents
 from reludsl_cbc.model import CbcModel
-from reludsl_cbc.silence import Silence
 from solvers import solver
 
-from reludsl.backend import FloatArray, InvalidInput, Limits, PointKind, Reply, Status
+from reludsl.backend import FloatArray, InvalidInput, Limits, PointKind, Reply, Silence, Status
 from reludsl.testing import conformance
 from reludsl.testing.cases import case, knapsack, opened
 from reludsl.testing.descriptors import caught

@@ -1,6 +1,7 @@
 """Keep C code off the terminal: file descriptors 1 and 2 point to the null device for a while.
 
-CBC's linear solver prints to the C stdout whatever its log level. Descriptors belong to the process, so the
+For backends, who find it in `reludsl.backend`: CBC's linear solver prints to the C stdout whatever its log level, and
+HiGHS greets at its first model of a process, before any option can be set. Descriptors belong to the process, so the
 output of other threads is lost too while a solve runs; `lifted` gives the terminal back to Python callbacks.
 """
 
