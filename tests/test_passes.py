@@ -402,3 +402,21 @@ def test_snapshot_of_the_pass_is_unchanged(name: str) -> None:
         place.parent.mkdir(exist_ok=True)
         place.write_text(text)
     assert text == place.read_text(), "if the change is meant: RELUDSL_UPDATE_SNAPSHOTS=1 pytest"
+
+
+def test_substitute_keeps_the_second_of_two_rows_that_define_one_column() -> None:
+    text = """
+columns a
+  a[0] in [-1, 1]
+columns b
+  b[0] in [-1, 1]
+columns t
+  t[0] in [-1, 1]
+rows first
+  1 t[0] - 1 a[0] = 0 defines t[0]
+  1 t[0] - 1 b[0] = 0 defines t[0]
+"""
+    left = substitute(Program.parse(text))
+    # t = a, and a = b stays
+    assert [c.name for c in left.columns] == ["a", "b"]
+    assert [block.matrix.toarray().tolist() for block in left.rows] == [[[1.0, -1.0]]]

@@ -62,6 +62,9 @@ def disaggregate(program: Program, names: Collection[str] | None = None, loose: 
     """
     low, high = program.lower, program.upper
     chosen, left = chosen_and_left(program, names)
+    if loose is not None:
+        # a column that occurs in two disjunctions is the sum of two sets of copies, and given by neither alone
+        loose = loose & (sum((_occurrences(group) for group in chosen), np.zeros(program.size)) <= 1)
     columns: list[Columns] = []
     rows: list[RowBlock] = []
     solved: list[IntArray] = []
@@ -343,13 +346,25 @@ class _Frame:
         )
 
 
+def _occurrences(group: Disjunctions) -> FloatArray:
+    """(columns,) in how many disjunctions each column occurs."""
+    size = group.matrix.shape[1]
+    return np.bincount(_occurring(group) % size, minlength=size).astype(np.float64)
+
+
+def _occurring(group: Disjunctions) -> IntArray:
+    """Disjunction x columns + column of every column that occurs in a disjunction, each once, increasing."""
+    size = group.matrix.shape[1]
+    entries = np.repeat(np.arange(group.matrix.shape[0]), np.diff(group.matrix.indptr))
+    owner = group.disjunction_of_branch[group.branch_of_row[entries]]
+    return np.asarray(np.unique(owner * size + group.matrix.indices))
+
+
 def _sums(group: Disjunctions, copies: _Copies, start: int, loose: BoolArray | None) -> RowBlock:
     """x - sum_p x^p = 0 for every disjunction and every column that occurs in it."""
     disjunction = group.disjunction_of_branch[copies.branch]
     size = group.matrix.shape[1]
-    entries = np.repeat(np.arange(group.matrix.shape[0]), np.diff(group.matrix.indptr))
-    owner = group.disjunction_of_branch[group.branch_of_row[entries]]
-    keys = np.unique(owner * size + group.matrix.indices)
+    keys = _occurring(group)
     row = np.searchsorted(keys, disjunction * size + copies.column)
     column = keys % size
     count = keys.size

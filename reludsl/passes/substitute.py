@@ -155,8 +155,11 @@ def _solved(program: Program, gone: BoolArray) -> list[BoolArray]:
     answer = []
     for block in program.rows:
         rows = (block.defines >= 0) & gone[block.defines] & ~taken[block.defines] & equations(block)
-        taken[block.defines[rows]] = True
-        answer.append(rows)
+        found = np.flatnonzero(rows)
+        first = np.zeros(block.size, dtype=np.bool_)
+        first[found[np.unique(block.defines[found], return_index=True)[1]]] = True
+        taken[block.defines[first]] = True
+        answer.append(first)
     return answer
 
 
