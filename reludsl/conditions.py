@@ -148,6 +148,68 @@ def lower_condition(condition: Condition, place: Place) -> tuple[RowBlock, list[
     return rows, [_disjunction(f"{place.name}.or{k}", alternation, place) for k, alternation in enumerate(found)]
 
 
+def lower_choice(name: str, branches: Sequence[Condition], place: Place, own: IntArray) -> Disjunctions:
+    """For every i, one disjunction: the i-th condition of at least one branch holds (see `layers.Encoding`).
+
+    Args:
+        own: columns that the conditions were written with; a disjunction about one of them alone defines it.
+
+    Raises:
+        InvalidInput: branches of different lengths, or with alternations inside.
+    """
+    parts = [_comparisons(branch) for branch in branches]
+    sizes = {expr.size for exprs in parts for expr in exprs}
+    if len(sizes) != 1:
+        raise InvalidInput(
+            f"the branches of a choice in {name!r} have {', '.join(map(str, sorted(sizes))) or 'no'} conditions; a "
+            "choice is made element by element: write vectors of one length"
+        )
+    (n,) = sizes
+    rows = [expr for exprs in parts for expr in exprs]
+    count = len(rows)
+    matrix, upper = _rows(Expr.stack(rows), place)
+    low, high = _reach(Expr.stack(rows), place)
+    # from row-major over (row, element) to row-major over (element, row)
+    order = np.arange(count * n).reshape(count, n).T.ravel()
+    matrix = sparse.csr_array(matrix[order])
+    per_branch = np.tile([len(exprs) for exprs in parts], n)
+    marked = np.zeros(place.width())
+    marked[own] = 1.0
+    new = sparse.csr_array(
+        (marked[matrix.indices] * (matrix.data != 0), matrix.indices, matrix.indptr), shape=matrix.shape
+    )
+    mentioned = sparse.csr_array((np.ones(count * n), (np.arange(count * n) // count, np.arange(count * n)))) @ new
+    mentioned = sparse.csr_array(mentioned)
+    mentioned.eliminate_zeros()
+    alone = np.diff(mentioned.indptr) == 1
+    defines = np.full(n, -1, dtype=np.int64)
+    defines[alone] = mentioned.indices[mentioned.indptr[:-1][alone]]
+    return Disjunctions(
+        name,
+        matrix,
+        np.full(count * n, -np.inf),
+        upper[order],
+        low[order],
+        high[order],
+        _starts(per_branch.tolist()),
+        np.arange(0, n * len(parts) + 1, len(parts)),
+        defines,
+    )
+
+
+def _comparisons(branch: Condition) -> list[Expr]:
+    match branch:
+        case Atoms() if branch.every or len(branch) == 1:
+            return [branch.expr]
+        case All():
+            return [expr for part in branch.parts for expr in _comparisons(part)]
+        case _:
+            raise InvalidInput(
+                "a branch of a choice holds an alternation, which would be a choice within a choice; list its "
+                "alternatives as branches, or put the condition among the rows"
+            )
+
+
 def _rows(expr: Expr, place: Place) -> tuple[sparse.csr_array, FloatArray]:
     """a x + c <= 0 as a x <= -c, and with a slack column as a x + t <= -c."""
     matrix = place.matrix(expr)

@@ -86,7 +86,19 @@ class SlackVariable:
         return 1
 
 
-Variable = InputVariable | NodeVariable | SlackVariable
+@dataclass(frozen=True, eq=False)
+class AuxiliaryVariable:
+    """Columns that the encoding of a layer makes, within a box; they exist while a program is written."""
+
+    name: str
+    box: Box
+
+    @property
+    def size(self) -> int:
+        return self.box.size
+
+
+Variable = InputVariable | NodeVariable | SlackVariable | AuxiliaryVariable
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +108,14 @@ class SymbolicTrace:
     Args:
         active: per hidden stage the condition z_i > first break (for a ReLU: z_i > 0), a vector of conditions:
             `active[1][7]` is the one of neuron 7. The other side is its negation, the break included.
+        beyond: per hidden stage and break, the condition z_i > break: neuron 7 of stage 1 is on its middle piece of
+            three where `beyond[1][0][7] & ~beyond[1][1][7]`.
     """
 
     pre: tuple[Expr, ...]
     post: tuple[Expr, ...]
     active: tuple[Atoms, ...]
+    beyond: tuple[tuple[Atoms, ...], ...]
     output: Expr
 
 
@@ -232,8 +247,22 @@ class Expr:
             raise InvalidInput("an expression is divided by zero; give a divisor that is not")
         return self * (1.0 / scale)
 
-    def __rmatmul__(self, matrix: npt.ArrayLike) -> Expr:
-        weights = np.atleast_2d(_numbers(matrix, "multiplied by"))
+    def mapped(self, matrix: sparse.csr_array) -> Expr:
+        """matrix @ self, for a sparse matrix: scipy does not hand `@` over as numpy does.
+
+        >>> x = box(0, 1, (2,))
+        >>> x.mapped(sparse.csr_array([[1.0, 2.0]])).value({x.variable: np.array([1.0, 0.5])})
+        array([2.])
+        """
+        return self.__rmatmul__(matrix)
+
+    def __rmatmul__(self, matrix: npt.ArrayLike | sparse.csr_array) -> Expr:
+        weights: Any
+        if sparse.issparse(matrix):
+            weights = sparse.csr_array(matrix)
+            _numbers(weights.data, "multiplied by")
+        else:
+            weights = np.atleast_2d(_numbers(matrix, "multiplied by"))
         if weights.shape[1] != self.size:
             raise InvalidInput(
                 f"a matrix of shape {weights.shape} does not fit an expression of {self.size} elements; "
@@ -273,10 +302,15 @@ class Expr:
             # an activation may take the input itself, which is this expression
             return Expr.of(NodeVariable(application, node)) if node in network.by_name else self
 
+        beyond = tuple(
+            tuple(value(s.pre) > side for side in network.activation(s).breaks_at(s.size)) for s in network.hidden
+        )
         return SymbolicTrace(
             tuple(value(s.pre) for s in network.hidden),
             tuple(value(str(s.activation)) for s in network.hidden),
-            tuple(_beyond(value(s.pre), network.activation(s).breaks) for s in network.hidden),
+            # with no break at all nobody is beyond it
+            tuple(found[0] if found else Atoms(value(s.pre) * 0.0 + 1.0) for s, found in zip(network.hidden, beyond)),
+            beyond,
             value(network.output),
         )
 
@@ -289,6 +323,8 @@ class Expr:
             elif isinstance(variable, SlackVariable):
                 # of no comparisons the slack is one infinite number, not one per input
                 inner = np.atleast_1d(slack(variable.condition, lambda expr: expr.value(point)[None, :]))
+            elif isinstance(variable, AuxiliaryVariable):
+                raise InvalidInput(f"a column of the encoding of {variable.name!r} has no value outside of a program")
             else:
                 application = variable.application
                 argument = application.argument.value(point)
@@ -305,14 +341,9 @@ class Expr:
             elif isinstance(variable, SlackVariable):
                 for atoms in variable.condition.atoms:
                     found.update(dict.fromkeys(atoms.expr.inputs()))
-            else:
+            elif isinstance(variable, NodeVariable):
                 found.update(dict.fromkeys(variable.application.argument.inputs()))
         return tuple(found)
-
-
-def _beyond(z: Expr, breaks: tuple[float, ...]) -> Atoms:
-    """z_i > first break; with no break at all nobody is beyond it."""
-    return z > breaks[0] if breaks else Atoms(z * 0.0 + 1.0)
 
 
 def _numbers(value: Any, verb: str) -> FloatArray:

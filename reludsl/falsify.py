@@ -42,6 +42,12 @@ YOUNG = 2000
 LENGTHS = np.array([1.0, 1.0 + 1e-9, 1.0 + 1e-6, 1.001, 1.01, 1.1, 1.5, 2.0, 0.5])
 """How far a walk goes towards the optimum of a region, and beyond it."""
 
+LARGEST_SLOPES = 4e6
+"""Derivatives of all neurons with respect to all coordinates beyond which no corners are taken from them."""
+
+MOST_VALUES = 2e7
+"""Values of neurons in the first forward pass: of large networks fewer corners are tried."""
+
 LARGEST_WALK = 2e5
 """Coefficients of a region's linear program beyond which no walk is tried: it would take seconds."""
 
@@ -139,6 +145,8 @@ class Hunt:
         self.inputs = tuple(case.inputs)
         self.coordinates = sum(v.size for v in self.inputs)
         self.few = self.coordinates <= FEW
+        networks = (application.network for application in self.evaluator.nodes)
+        self.work = max(1, sum(sum(n.size(node.name) for node in n.nodes) for n in networks))
         self.best = -np.inf
         self.pool: Batch = {v: np.zeros((0, v.size)) for v in self.inputs}
         self.slack = np.zeros(0)
@@ -155,7 +163,7 @@ class Hunt:
             ends = np.concatenate([np.ones((1, n)), -np.ones((1, n)), signs])
             batch[v] = np.concatenate([middle, domain.maximiser(ends), domain.sample(self.rng, count)])
         corners = [batch]
-        if self.evaluator.nodes:
+        if self.evaluator.nodes and self.coordinates * self.work <= LARGEST_SLOPES:
             # around the centre, and around the lower end
             corners += [self._corners({v: x[k : k + 1] for v, x in batch.items()}) for k in (0, 2)]
         return {v: np.concatenate([part[v] for part in corners]) for v in self.inputs}
@@ -166,8 +174,9 @@ class Hunt:
         # inputs that are left with no comparison to satisfy have no derivatives
         width = sum(where.stop - where.start for where in around.columns.values())
         slopes = np.concatenate([np.zeros((0, width)), *(slope.T for _, _, slope in around.room)])
-        if 2 * len(slopes) > MOST_CORNERS:
-            slopes = slopes[self.rng.choice(len(slopes), MOST_CORNERS // 2, replace=False)]
+        most = max(2, min(MOST_CORNERS, int(MOST_VALUES / self.work)))
+        if 2 * len(slopes) > most:
+            slopes = slopes[self.rng.choice(len(slopes), most // 2, replace=False)]
         both = np.concatenate([slopes, -slopes])
         return {
             v: v.domain.maximiser(both[:, around.columns[v]])

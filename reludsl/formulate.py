@@ -5,6 +5,7 @@ Each needed stage becomes
 
     rows           z - W h = b        defines z, the pre-activation: a dense row stands here once
     disjunctions   y = f(z)           one branch per piece, derived from the activation's declaration
+    whatever a layer of another kind, or the user for it, says: `Encoding`
 
 with the bounds of `reludsl.bounds` as column bounds. H constants are not made here: lowering a disjunction
 derives them (`reludsl.passes.big_m`).
@@ -23,13 +24,22 @@ from scipy import sparse
 from reludsl import numeric
 from reludsl.backend import FloatArray, IntArray
 from reludsl.bounds import Bounds, crown, expression_upper
-from reludsl.conditions import Place, lower_condition, slack_range
+from reludsl.conditions import Place, lower_choice, lower_condition, slack_range
 from reludsl.domain import Box, Domain
 from reludsl.errors import InvalidInput
-from reludsl.expr import Application, Expr, InputVariable, NodeVariable, SlackVariable, Variable
-from reludsl.layers import Activation, AffineLayer, Reshape
+from reludsl.expr import (
+    Application,
+    AuxiliaryVariable,
+    Expr,
+    InputVariable,
+    NodeVariable,
+    SlackVariable,
+    Variable,
+)
+from reludsl.layers import Activation, AffineLayer, NonlinearLayer, elementwise
 from reludsl.logic import ALWAYS, Condition
-from reludsl.network import INPUT, Network
+from reludsl.network import INPUT, Network, Node
+from reludsl.passes import Encodings
 from reludsl.program import Columns, Disjunctions, Program, RowBlock, activity
 
 Known = Mapping[Network, Bounds] | Mapping[Application, Bounds]
@@ -79,7 +89,13 @@ def disjunction(name: str, activation: Activation, box: Box, z: IntArray, y: Int
     Args:
         z, y: positions of the columns, shape (n,); width: number of columns of the program.
     """
-    n, pieces = z.size, len(activation.slopes)
+    n = z.size
+    slopes, intercepts, slacks = (
+        activation.slopes_at(n),
+        activation.intercepts_at(n),
+        activation.intercept_errors_at(n),
+    )
+    pieces = len(slopes)
     edged = pieces > 1 and not (activation.convex or activation.concave)
     rows_per_branch = 2 if edged else 1
     shape = (n, pieces, rows_per_branch)
@@ -87,12 +103,11 @@ def disjunction(name: str, activation: Activation, box: Box, z: IntArray, y: Int
     reach_lower, reach_upper = np.zeros(shape), np.zeros(shape)
     held = activation.held_piece(box)
     coefficient = np.zeros((n, pieces, rows_per_branch, 2))
-    edges = np.array([-np.inf, *activation.breaks, np.inf])
+    edges = np.vstack([np.full(n, -np.inf), activation.breaks_at(n), np.full(n, np.inf)])
     for p in range(pieces):
-        slope, intercept = activation.slopes[p], activation.intercepts[p]
-        slack = activation.intercept_errors[p]
-        least, most = activation.deviation(box, np.full(n, slope))
-        coefficient[:, p, 0] = (-slope, 1.0)
+        slope, intercept, slack = slopes[p], intercepts[p], slacks[p]
+        least, most = activation.deviation(box, slope)
+        coefficient[:, p, 0] = np.stack([-slope, np.ones(n)], axis=1)
         lower[:, p, 0], upper[:, p, 0] = intercept - slack, intercept + slack
         reach_lower[:, p, 0] = np.where(held == p, intercept - slack, least)
         reach_upper[:, p, 0] = np.where(held == p, intercept + slack, most)
@@ -102,8 +117,9 @@ def disjunction(name: str, activation: Activation, box: Box, z: IntArray, y: Int
             reach_lower[:, p, 1], reach_upper[:, p, 1] = box.lower, box.upper
     columns = np.broadcast_to(np.stack([z, y], axis=1)[:, None, None, :], coefficient.shape)
     total = n * pieces * rows_per_branch
+    # a copy: one element with one piece is no broadcast, and its read-only view would end up in the matrix
     matrix = sparse.csr_array(
-        (coefficient.ravel(), columns.ravel(), np.arange(0, 2 * total + 1, 2)), shape=(total, width)
+        (coefficient.ravel(), columns.flatten(), np.arange(0, 2 * total + 1, 2)), shape=(total, width)
     )
     matrix.eliminate_zeros()
     return Disjunctions(
@@ -121,44 +137,83 @@ def disjunction(name: str, activation: Activation, box: Box, z: IntArray, y: Int
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AffineStep:
-    """A node's value as `matrix @ h + constant`, up to `error`, of the value h of the node `source`."""
+    """A node's value as a sum of `matrix @ h` over other nodes, plus `constant`, up to `error`.
 
-    source: str
-    matrix: sparse.csr_array
+    Args:
+        parts: node whose layer is not affine, or the input -> matrix.
+    """
+
+    parts: Mapping[str, sparse.csr_array]
     constant: FloatArray
     error: FloatArray
 
 
-def affine_chain(network: Network, node: str, boxes: Mapping[str, Box]) -> AffineStep:
-    """The affine layers between a node and the nearest activation (or the input) before it, as one.
+def affine_step(network: Network, name: str, boxes: Mapping[str, Box]) -> AffineStep:
+    """The affine layers between a node and what stands before them (activations, maxima, the input), as one.
 
     Args:
-        boxes: bounds of every node; the error of composing more than one layer holds on them.
+        boxes: bounds of every node; the error of composing layers holds on them.
     """
-    layers: list[AffineLayer] = []
-    at = node
-    while at != INPUT:
-        layer = network.by_name[at].layer
-        if not isinstance(layer, AffineLayer):
-            break
-        if not isinstance(layer, Reshape):  # another shape of the same flat vector
-            layers.append(layer)
-        at = network.by_name[at].source
-    size = network.size(at)
-    matrix: FloatArray | sparse.csr_array | None = None
-    constant, magnitude, terms = np.zeros((1, size)), boxes[at].magnitude, 0
-    for layer in reversed(layers):
-        rows = layer.rows(matrix.shape[0] if matrix is not None else size)
-        matrix = rows if matrix is None else rows @ matrix
-        constant = layer(constant)
-        magnitude = layer.absolute(magnitude) + np.abs(layer.bias)
+    # rows of the node over others; None for the node itself. `pure`: nothing but copies on the way
+    pending: dict[str, tuple[sparse.csr_array | None, bool]] = {name: (None, True)}
+    constant, exact = np.zeros(network.size(name)), True
+    passed: list[Node] = []
+    for node in reversed(network.cone(name)):
+        layer = node.layer
+        if node.name not in pending or not isinstance(layer, AffineLayer):
+            continue
+        passed.append(node)
+        matrix, pure = pending.pop(node.name)
+        sizes = [network.size(source) for source in node.sources]
+        bias = np.broadcast_to(layer.bias, (network.size(node.name),))
+        if bias.any():
+            shift = bias if matrix is None else matrix @ bias
+            exact &= pure and bool(numeric.exact_sum(constant, shift).all())
+            constant = constant + shift
+        exact &= layer.exact_rows and (pure or layer.copies)
+        rows = sparse.csr_array(layer.rows(sum(sizes)))
+        matrix = rows if matrix is None else sparse.csr_array(matrix @ rows)
+        ends = np.cumsum([0, *sizes])
+        for source, start, stop in zip(node.sources, ends, ends[1:]):
+            part = matrix if len(sizes) == 1 else matrix[:, start:stop]
+            before, also = pending.get(source, (None, True))
+            if source in pending:
+                exact = False
+                part = part + (sparse.eye_array(part.shape[0], format="csr") if before is None else before)
+            pending[source] = (sparse.csr_array(part), pure and layer.copies and also)
+    found = {
+        at: sparse.csr_array(sparse.eye_array(network.size(at))) if matrix is None else matrix
+        for at, (matrix, _) in pending.items()
+    }
+    error = np.zeros_like(constant)
+    if not exact:
+        error = _composing_error(network, passed, found, boxes)
+    return AffineStep(found, constant, error)
+
+
+def _composing_error(
+    network: Network, passed: Sequence[Node], ends: Mapping[str, object], boxes: Mapping[str, Box]
+) -> FloatArray:
+    """What rounding the coefficients of composed layers may cost: the magnitudes that were added up, times gamma."""
+    magnitude = {end: boxes[end].magnitude for end in ends}
+    terms = 0
+    for node in reversed(passed):
+        layer = node.layer
+        assert isinstance(layer, AffineLayer)
+        magnitude[node.name] = layer.absolute(network.gather(node, magnitude)) + np.abs(layer.bias)
         terms += layer.terms + 4
-    if matrix is None:
-        matrix = sparse.csr_array(sparse.eye_array(size))
-    error = np.zeros_like(constant[0])
-    if len(layers) > 1 or any(not layer.exact_rows for layer in layers):
-        error = numeric.gamma(terms) * magnitude + numeric.underflow(terms) * (1.0 + boxes[at].magnitude.sum())
-    return AffineStep(at, sparse.csr_array(matrix), constant[0], error)
+    smallest = numeric.underflow(terms) * (1.0 + sum(float(magnitude[end].sum()) for end in ends))
+    return np.asarray(numeric.gamma(terms) * magnitude[passed[0].name] + smallest)
+
+
+def _defined(matrix: sparse.csr_array, own: IntArray) -> IntArray:
+    """The column that each row says something about, of some new ones; -1 where it is about none or several."""
+    marked = np.zeros(matrix.shape[1])
+    marked[own] = 1.0
+    new = sparse.csr_array((marked[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape)
+    count = new @ np.ones(matrix.shape[1])
+    first = new @ np.arange(matrix.shape[1])
+    return np.where(count == 1, first, -1).astype(np.int64)
 
 
 def _clean(name: str) -> str:
@@ -168,8 +223,9 @@ def _clean(name: str) -> str:
 class _Builder:
     """Grows the blocks of a program, in an order in which everything comes after what it depends on."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, encodings: Encodings) -> None:
         self.known: Mapping[Any, Bounds] = known
+        self.encodings = encodings
         self.columns: list[Columns] = []
         self.rows: list[tuple[str, sparse.csr_array, FloatArray, FloatArray, IntArray]] = []
         self.groups: list[tuple[str, Activation, Box, IntArray, IntArray]] = []
@@ -261,6 +317,11 @@ class _Builder:
         if isinstance(variable, SlackVariable):
             self.position[variable] = self.add_condition(variable.condition, "slack")
             return
+        if isinstance(variable, AuxiliaryVariable):
+            raise InvalidInput(
+                f"a column that {variable.name!r} was encoded with is used outside of its encoding; make it with "
+                "`fresh` where it is used"
+            )
         application = variable.application
         for inner in application.argument.terms:
             self.require(inner)
@@ -268,35 +329,115 @@ class _Builder:
         boxes = self.bounds_of(application).boxes
         layer = network.by_name[variable.node].layer
         if isinstance(layer, AffineLayer):
-            step = affine_chain(network, variable.node, boxes)
-            weights, constant, error = step.matrix, step.constant, step.error
-            if step.source == INPUT:
-                linear, shift, lost = self._through_argument(application.argument, weights)
+            where = self._add_affine(application, variable.node, boxes)
+        elif type(layer) not in self.encodings and elementwise(layer):
+            where = self._add_activation(application, network.by_name[variable.node], layer, boxes)
+        else:
+            where = self._add_encoded(application, network.by_name[variable.node], boxes)
+        self.position[variable] = where
+
+    def _add_affine(self, application: Application, node: str, boxes: Mapping[str, Box]) -> slice:
+        step = affine_step(application.network, node, boxes)
+        inner = {end: self.node(application, end) for end in step.parts if end != INPUT}
+        constant, error = step.constant, step.error
+        linear = sparse.csr_array((constant.size, self.width))
+        for end, weights in step.parts.items():
+            if end == INPUT:
+                part, shift, lost = self._through_argument(application.argument, weights)
                 constant, error = constant + shift, error + lost
             else:
-                inner = self.node(application, step.source)
-                start = self.position[inner].start
-                shape = (weights.shape[0], self.width)
-                linear = sparse.csr_array((weights.data, weights.indices + start, weights.indptr), shape=shape)
-            where = self.add_columns(variable.node, boxes[variable.node])
-            eye = sparse.eye_array(where.stop - where.start, format="csr")
-            gap = sparse.csr_array((eye.shape[0], where.start - linear.shape[1]))
-            defined = np.arange(where.start, where.stop)
-            block = sparse.csr_array(sparse.hstack([-linear, gap, eye], format="csr"))
-            low, high = numeric.down(constant, error), numeric.up(constant, error)
-            self.rows.append((self.columns[-1].name, block, low, high, defined))
+                start = self.position[inner[end]].start
+                part = sparse.csr_array((weights.data, weights.indices + start, weights.indptr), shape=linear.shape)
+            linear = part if len(step.parts) == 1 else sparse.csr_array(linear + part)
+        where = self.add_columns(node, boxes[node])
+        eye = sparse.eye_array(where.stop - where.start, format="csr")
+        gap = sparse.csr_array((eye.shape[0], where.start - linear.shape[1]))
+        defined = np.arange(where.start, where.stop)
+        block = sparse.csr_array(sparse.hstack([-linear, gap, eye], format="csr"))
+        low, high = numeric.down(constant, error), numeric.up(constant, error)
+        self.rows.append((self.columns[-1].name, block, low, high, defined))
+        return where
+
+    def _add_activation(
+        self, application: Application, node: Node, layer: Activation, boxes: Mapping[str, Box]
+    ) -> slice:
+        if node.source == INPUT:
+            z = self._argument_columns(application)
         else:
-            assert isinstance(layer, Activation)
-            source_node = network.by_name[variable.node].source
-            if source_node == INPUT:
-                z = self._argument_columns(application)
-            else:
-                z_where = self.position[self.node(application, source_node)]
-                z = np.arange(z_where.start, z_where.stop)
-            where = self.add_columns(variable.node, boxes[variable.node])
-            y = np.arange(where.start, where.stop)
-            self.groups.append((self.columns[-1].name, layer, boxes[source_node], z, y))
-        self.position[variable] = where
+            z_where = self.position[self.node(application, node.source)]
+            z = np.arange(z_where.start, z_where.stop)
+        where = self.add_columns(node.name, boxes[node.name])
+        y = np.arange(where.start, where.stop)
+        self.groups.append((self.columns[-1].name, layer, boxes[node.source], z, y))
+        return where
+
+    def _add_encoded(self, application: Application, node: Node, boxes: Mapping[str, Box]) -> slice:
+        """The columns of a layer that says itself what it is as constraints, or for which the user does."""
+        network, layer = application.network, node.layer
+        parts = []
+        for source in node.sources:
+            inner = application.argument if source == INPUT else Expr.of(NodeVariable(application, source))
+            for held in inner.terms:
+                self.require(held)
+            parts.append(inner)
+        made: list[AuxiliaryVariable] = []
+
+        def fresh(box: Box) -> Expr:
+            auxiliary = AuxiliaryVariable(node.name, box)
+            made.append(auxiliary)
+            self.position[auxiliary] = self.add_columns(node.name, box)
+            return Expr.of(auxiliary)
+
+        encode = self.encodings.get(type(layer))
+        if encode is None:
+            assert isinstance(layer, NonlinearLayer)
+            encoding = layer.encode(Expr.stack(parts), network.around(node, boxes), fresh)
+        else:
+            encoding = encode(layer, Expr.stack(parts), network.around(node, boxes), fresh)
+        label = self.columns[-1].name if made else node.name
+        own = np.concatenate([np.zeros(0, dtype=np.int64), *(np.r_[self.position[v]] for v in made)])
+        place = Place(
+            label, None, lambda: self._switch(label), self.over_columns, self._activity_of, lambda: self.width
+        )
+        for condition in encoding.rows:
+            rows, alternations = lower_condition(condition, place)
+            if rows.size:
+                self.rows.append((label, rows.matrix, rows.lower, rows.upper, _defined(rows.matrix, own)))
+            self.alternations += alternations
+        for number, branches in enumerate(encoding.choices):
+            name = label if len(encoding.choices) == 1 else f"{label}.{number}"
+            self.alternations.append(lower_choice(name, branches, place, own))
+        where = next((self.position[v] for v in made if encoding.value.is_variable(v)), None)
+        if where is None:
+            return self._defined_as(node.name, encoding.value, boxes[node.name])
+        self._narrow(where, boxes[node.name])
+        return where
+
+    def _defined_as(self, name: str, value: Expr, box: Box) -> slice:
+        """Columns that equal an expression over those there are."""
+        linear = self.over_columns(value)
+        where = self.add_columns(name, box)
+        eye = sparse.eye_array(box.size, format="csr")
+        gap = sparse.csr_array((box.size, where.start - linear.shape[1]))
+        block = sparse.csr_array(sparse.hstack([-linear, gap, eye], format="csr"))
+        self.rows.append((self.columns[-1].name, block, value.constant, value.constant, np.r_[where]))
+        return where
+
+    def _narrow(self, where: slice, box: Box) -> None:
+        """Columns with tighter bounds, where those are proved."""
+        start = 0
+        for k, block in enumerate(self.columns):
+            if start == where.start:
+                low, high = np.maximum(block.lower, box.lower), np.minimum(block.upper, box.upper)
+                self.columns[k] = replace(block, lower=np.minimum(low, high), upper=np.maximum(low, high))
+            start += block.size
+
+    def _activity_of(self, expr: Expr) -> tuple[FloatArray, FloatArray]:
+        """Bounds of an expression from those of its columns: (lower, upper)."""
+        low = np.concatenate([c.lower for c in self.columns])
+        high = np.concatenate([c.upper for c in self.columns])
+        least, most = activity(self.over_columns(expr), low, high)
+        return numeric.plus_down(least, expr.constant), numeric.plus_up(most, expr.constant)
 
     def add_condition(self, condition: Condition, name: str, must_hold: bool = False) -> slice:
         """The rows and disjunctions of a condition; the position of its slack column (empty where it must hold)."""
@@ -389,12 +530,18 @@ class _Builder:
         )
 
 
-def compile_program(exprs: Sequence[Expr], known: Known | None = None, given: Condition = ALWAYS) -> Compiled:
+def compile_program(
+    exprs: Sequence[Expr],
+    known: Known | None = None,
+    given: Condition = ALWAYS,
+    encodings: Encodings | None = None,
+) -> Compiled:
     """The program of everything that the expressions depend on.
 
     Args:
         known: see `Known`.
         given: a condition that must hold, closed; with ALWAYS there is none.
+        encodings: of layer types that are not to be encoded as they say themselves (see `Encodings`).
 
     >>> from reludsl.expr import box
     >>> from reludsl.layers import Affine, relu
@@ -404,7 +551,7 @@ def compile_program(exprs: Sequence[Expr], known: Known | None = None, given: Co
     rows z
       -1 x[0] + 1 z[0] = 0 defines z[0]
     """
-    builder = _Builder(known or {})
+    builder = _Builder(known or {}, encodings or {})
     for expr in exprs:
         for variable in expr.terms:
             builder.require(variable)

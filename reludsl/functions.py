@@ -10,11 +10,9 @@ import numpy.typing as npt
 
 from reludsl.errors import InvalidInput
 from reludsl.expr import Expr
-from reludsl.layers import PiecewiseLinear
+from reludsl.layers.activations import absolute as _ABSOLUTE
 from reludsl.logic import Condition
 from reludsl.network import Network
-
-_ABSOLUTE = PiecewiseLinear("absolute", (0,), (-1, 1))
 
 
 def absolute(expr: Expr) -> Expr:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, overload
 import networkx as nx
 import numpy as np
 
-from reludsl.backend import BoolArray, FloatArray
+from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.domain import Box, Domain
 from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray
-from reludsl.layers import Activation, AffineLayer, Layer, Shape
+from reludsl.layers import Activation, AffineLayer, Layer, MaxLayer, NonlinearLayer, Shape, elementwise
 
 if TYPE_CHECKING:
     from reludsl.expr import Expr, SymbolicTrace
@@ -31,19 +31,52 @@ INPUT = "input"
 """Name of the node that stands for the network's input."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Node:
     """One layer in its place.
 
     Args:
         name: unique in the network.
         layer: what it computes.
-        source: name of the node whose value it takes (`INPUT` for the network's input).
+        sources: names of the nodes whose values it takes, one after the other (`INPUT` for the network's input).
+
+    >>> from reludsl.layers import Sum
+    >>> Node("sum", Sum((1, 1)), "branch", "input").sources
+    ('branch', 'input')
     """
 
     name: str
     layer: Layer
-    source: str
+    sources: tuple[str, ...]
+
+    def __init__(self, name: str, layer: Layer, *sources: str) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "layer", layer)
+        object.__setattr__(self, "sources", sources)
+
+    @property
+    def source(self) -> str:
+        """The only source.
+
+        Raises:
+            InvalidInput: there are several, or none.
+        """
+        if len(self.sources) != 1:
+            raise InvalidInput(f"layer {self.name!r} takes {len(self.sources)} tensors; ask for its `sources`")
+        return self.sources[0]
+
+
+def joined_shape(shapes: Sequence[Shape]) -> Shape:
+    """The shape of several tensors one after the other: (k, *shape) where they are alike, else flat.
+
+    >>> joined_shape([(2, 3), (2, 3)]), joined_shape([(2, 3), (4,)]), joined_shape([(2, 3)])
+    ((2, 2, 3), (10,), (2, 3))
+    """
+    if len(shapes) == 1:
+        return shapes[0]
+    if all(shape == shapes[0] for shape in shapes):
+        return (len(shapes), *shapes[0])
+    return (sum(math.prod(shape) for shape in shapes),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +95,19 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Values of a forward pass: one entry per activation layer, each (m, width), and the output."""
+    """Values of a forward pass: one entry per activation layer, each (m, width), and the output.
+
+    Args:
+        active: beyond the first break (for a ReLU: z > 0).
+        pattern: the index of the piece that each neuron is on; a break belongs to the piece on its left.
+        maxima: by layer, which place of its window each max unit copies.
+    """
 
     pre: tuple[FloatArray, ...]
     post: tuple[FloatArray, ...]
     active: tuple[BoolArray, ...]
+    pattern: tuple[IntArray, ...]
+    maxima: Mapping[str, IntArray]
     output: FloatArray
 
 
@@ -107,13 +148,23 @@ class Network:
         for node in self.nodes:
             if node.name in shapes:
                 raise InvalidInput(f"two layers are called {node.name!r}; names must differ")
-            if node.source not in shapes:
+            if not node.sources:
                 raise InvalidInput(
-                    f"layer {node.name!r} takes the value of {node.source!r}, which does not come before it; "
-                    "order the layers, and check for a cycle"
+                    f"layer {node.name!r} takes no tensor; name its sources, e.g. Node(name, layer, 'input')"
+                )
+            for source in node.sources:
+                if source not in shapes:
+                    raise InvalidInput(
+                        f"layer {node.name!r} takes the value of {source!r}, which does not come before it; "
+                        "order the layers, and check for a cycle"
+                    )
+            if not isinstance(node.layer, AffineLayer | NonlinearLayer | Activation):
+                raise InvalidInput(
+                    f"layer {node.name!r} is a {type(node.layer).__name__}, which is no kind of layer, so nothing is "
+                    "known of it; derive its class from AffineLayer or NonlinearLayer, or declare a PiecewiseLinear"
                 )
             try:
-                shapes[node.name] = node.layer.output_shape(shapes[node.source])
+                shapes[node.name] = node.layer.output_shape(joined_shape([shapes[s] for s in node.sources]))
             except InvalidInput as error:
                 raise InvalidInput(f"layer {node.name!r}: {error}") from None
         object.__setattr__(self, "output", self.output or self.nodes[-1].name)
@@ -147,7 +198,7 @@ class Network:
         graph.add_node(INPUT, layer=None)
         for node in self.nodes:
             graph.add_node(node.name, layer=node.layer)
-            graph.add_edge(node.source, node.name)
+            graph.add_edges_from((source, node.name) for source in node.sources)
         return nx.freeze(graph)
 
     @cached_property
@@ -157,9 +208,16 @@ class Network:
 
     def cone(self, target: str | Collection[str]) -> tuple[Node, ...]:
         """The nodes that the value of `target` (one name, or several) depends on, itself included, in order."""
-        targets = (target,) if isinstance(target, str) else target
-        needed = set(targets).union(*(nx.ancestors(self.graph, name) for name in targets))
-        return tuple(node for node in self.nodes if node.name in needed)
+        targets = frozenset((target,) if isinstance(target, str) else target)
+        if targets not in self._cones:
+            needed = set(targets).union(*(nx.ancestors(self.graph, name) for name in targets))
+            self._cones[targets] = tuple(node for node in self.nodes if node.name in needed)
+        return self._cones[targets]
+
+    @cached_property
+    def _cones(self) -> dict[frozenset[str], tuple[Node, ...]]:
+        """Cones that were asked for: the network does not change."""
+        return {}
 
     def size(self, name: str) -> int:
         """Number of elements of a node's value."""
@@ -186,11 +244,40 @@ class Network:
     def hidden(self) -> tuple[Stage, ...]:
         """The activation layers on the way to the output, in order."""
         cone = self.cone(self.output)
-        acts = [node for node in cone if isinstance(node.layer, Activation)]
+        acts = [node for node in cone if elementwise(node.layer)]
         return tuple(
             Stage(k, self._stage_name(node.source), node.source, node.name, self.size(node.name))
             for k, node in enumerate(acts)
         )
+
+    @cached_property
+    def listeners(self) -> Mapping[str, tuple[str, ...]]:
+        """The nodes that take the value of each node, among those that the output depends on."""
+        found: dict[str, list[str]] = {INPUT: [], **{node.name: [] for node in self.nodes}}
+        for node in self.cone(self.output):
+            for source in dict.fromkeys(node.sources):
+                found[source].append(node.name)
+        return {name: tuple(users) for name, users in found.items()}
+
+    def gather(self, node: Node, held: Mapping[str, FloatArray]) -> FloatArray:
+        """What a node takes: the values of its sources, one after the other along the last axis."""
+        if len(node.sources) == 1:
+            return held[node.sources[0]]
+        return np.concatenate([held[source] for source in node.sources], axis=-1)
+
+    def around(self, node: Node, boxes: Mapping[str, Box]) -> Box:
+        """The box of what a node takes."""
+        if len(node.sources) == 1:
+            return boxes[node.sources[0]]
+        parts = [boxes[source] for source in node.sources]
+        return Box(np.concatenate([b.lower for b in parts], -1), np.concatenate([b.upper for b in parts], -1))
+
+    def split(self, node: Node, a: FloatArray) -> list[tuple[str, FloatArray]]:
+        """Coefficients of what a node takes, (..., size), as those of each of its sources."""
+        if len(node.sources) == 1:
+            return [(node.sources[0], a)]
+        ends = np.cumsum([self.size(source) for source in node.sources])[:-1]
+        return list(zip(node.sources, np.split(a, ends, axis=-1)))
 
     def _stage_name(self, pre: str) -> str:
         """A pre-activation is named by the layer that holds its weights: a bias added apart does not name it."""
@@ -198,8 +285,9 @@ class Network:
         while (
             node is not None
             and isinstance(node.layer, AffineLayer)
+            and len(node.sources) == 1
             and node.source != INPUT
-            and node.layer.kind != "affine"
+            and node.layer.kind not in ("affine", "conv")
         ):
             source = self.by_name[node.source]
             if not isinstance(source.layer, AffineLayer):
@@ -211,7 +299,7 @@ class Network:
     def stages(self) -> tuple[Stage, ...]:
         """The hidden stages, then the output layer."""
         output = self.by_name[self.output]
-        if isinstance(output.layer, Activation):
+        if elementwise(output.layer):
             return self.hidden
         last = Stage(len(self.hidden), self._stage_name(self.output), self.output, None, self.output_size)
         return (*self.hidden, last)
@@ -228,21 +316,21 @@ class Network:
     @cached_property
     def _activations(self) -> tuple[Activation, ...]:
         layers = (self.by_name[str(stage.activation)].layer for stage in self.hidden)
-        return tuple(layer for layer in layers if isinstance(layer, Activation))
+        return tuple(layer for layer in layers if elementwise(layer))
 
     def values(self, x: FloatArray, until: str | Collection[str] | None = None) -> dict[str, FloatArray]:
         """Values of all nodes that `until` (default: the output) depends on, for a batch (m, input_size)."""
         batch = self.batch(x)
         held = {INPUT: batch}
         for node in self.cone(until or self.output):
-            held[node.name] = node.layer(held[node.source])
+            held[node.name] = node.layer(self.gather(node, held))
         return held
 
     def exact_values(self, x: ExactArray, until: str | None = None) -> dict[str, ExactArray]:
         """Values of all nodes for one flat point in exact rational arithmetic (see `reludsl.exact`)."""
         held = {INPUT: x}
         for node in self.cone(until or self.output):
-            held[node.name] = node.layer.exact(held[node.source])
+            held[node.name] = node.layer.exact(self.gather(node, held))
         return held
 
     def gradient(self, values: Mapping[str, FloatArray], target: str, rows: FloatArray) -> FloatArray:
@@ -251,15 +339,15 @@ class Network:
         Args:
             values: of a forward pass of m inputs up to `target` (see `values`).
         """
-        a = rows
+        pending = {target: rows}
         for node in reversed(self.cone(target)):
-            layer = node.layer
-            if isinstance(layer, AffineLayer):
-                a = layer.adjoint(a)
-            else:
-                assert isinstance(layer, Activation)
-                a = a * layer.slope_at(values[node.source])
-        return a
+            if node.name not in pending:
+                continue
+            a = pending.pop(node.name)
+            given = self.gather(node, values) if not isinstance(node.layer, AffineLayer) else a
+            for source, part in self.split(node, node.layer.pull(given, a)):
+                pending[source] = pending[source] + part if source in pending else part
+        return pending.get(INPUT, np.zeros((len(rows), self.input_size)))
 
     def batch(self, x: FloatArray) -> FloatArray:
         """A point or a batch, flat: (m, input_size).
@@ -312,8 +400,11 @@ class Network:
         held = self.values(x)
         pre = tuple(held[s.pre] for s in self.hidden)
         post = tuple(held[str(s.activation)] for s in self.hidden)
-        active = tuple(self.activation(s).piece(z) > 0 for s, z in zip(self.hidden, pre))
-        return Trace(pre, post, active, held[self.output])
+        pattern = tuple(self.activation(s).piece(z) for s, z in zip(self.hidden, pre))
+        active = tuple(piece > 0 for piece in pattern)
+        cone = self.cone(self.output)
+        maxima = {n.name: n.layer.piece(self.gather(n, held)) for n in cone if isinstance(n.layer, MaxLayer)}
+        return Trace(pre, post, active, pattern, maxima, held[self.output])
 
     def check_domain(self, domain: Domain) -> None:
         """Raise unless the domain has as many coordinates as the input.

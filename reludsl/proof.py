@@ -28,7 +28,7 @@ from reludsl.expr import Application, Expr, InputVariable, SlackVariable
 from reludsl.falsify import Hit, Hunt, Search
 from reludsl.formulate import Compiled, compile_program
 from reludsl.logic import ALWAYS, AnyOf, Atoms, Condition, all_of
-from reludsl.passes import Choice, Form, Formulation
+from reludsl.passes import Choice, Encodings, Form, Formulation
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.replay import Evaluator
 from reludsl.solve import TOLERANCE, Inputs, Model, Outcome
@@ -84,6 +84,11 @@ class Settings:
     profile: bool = True
     search: bool = True
     progress: OnProgress = silent
+
+    @property
+    def encodings(self) -> Encodings:
+        """How layers of chosen types are encoded."""
+        return Choice.every(self.formulation).encodings
 
     @property
     def limits(self) -> Limits:
@@ -237,7 +242,9 @@ class _Seeker:
                 continue
             hard, soft = _split(entry.case.goal)
             key = (*entry.case.inputs, *hard)
-            found.setdefault(key, _Group(hard, [])).members.append((entry, SlackVariable(soft)))
+            found.setdefault(key, _Group(hard, [], self.settings.encodings)).members.append(
+                (entry, SlackVariable(soft))
+            )
         groups = []
         for group in found.values():
             if self._late():
@@ -366,7 +373,7 @@ class _Seeker:
     def _solve_soft(self, entry: _Open, share: float | None) -> Hit | None:
         """The solver says that the input rows contradict each other: show it, with everything in the slack."""
         slack = SlackVariable(entry.case.goal)
-        group = _Group((), [(entry, slack)])
+        group = _Group((), [(entry, slack)], self.settings.encodings)
         with group.model(self.settings) as model:
             return self._solve_case(model, entry, slack, share)
 
@@ -406,6 +413,7 @@ class _Group:
 
     hard: tuple[Condition, ...]
     members: list[tuple[_Open, SlackVariable]]
+    encodings: Encodings = field(default_factory=dict)
     known: Mapping[Application, Bounds] = field(default_factory=dict)
     _compiled: Compiled | None = None
 
@@ -414,7 +422,8 @@ class _Group:
         """The program of all slacks, made when it is first asked for."""
         if self._compiled is None:
             exprs = [Expr.of(slack) for _, slack in self.members]
-            self._compiled = compile_program(exprs, known=self.known, given=all_of(*self.hard) if self.hard else ALWAYS)
+            given = all_of(*self.hard) if self.hard else ALWAYS
+            self._compiled = compile_program(exprs, self.known, given, self.encodings)
         return self._compiled
 
     def tightened(self, settings: Settings, until: float) -> _Group:
@@ -424,13 +433,13 @@ class _Group:
                 bounds,
                 settings.backend,
                 limits=settings.limits,
-                formulation=TIGHTENING,
+                formulation=Choice(TIGHTENING, encodings=self.encodings),
                 until=until,
                 progress=settings.progress,
             )
             for application, bounds in self.compiled.bounds.items()
         }
-        return _Group(self.hard, list(self.members), known)
+        return _Group(self.hard, list(self.members), self.encodings, known)
 
     @property
     def unstable(self) -> int:

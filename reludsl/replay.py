@@ -17,7 +17,7 @@ from reludsl.backend import FloatArray
 from reludsl.domain import Box
 from reludsl.exact import ExactArray, exactly
 from reludsl.expr import Application, Expr, InputVariable, NodeVariable, SlackVariable, Variable
-from reludsl.layers import Activation, AffineLayer
+from reludsl.layers import NonlinearLayer, elementwise
 from reludsl.logic import All, AnyOf, Atoms, Condition, slack
 from reludsl.network import INPUT
 
@@ -63,7 +63,7 @@ class Evaluator:
                 wanted = self.nodes.setdefault(variable.application, [])
                 if variable.node not in wanted:
                     wanted.append(variable.node)
-            else:
+            elif isinstance(variable, SlackVariable):
                 for atoms in variable.condition.atoms:
                     self._visit(atoms.expr, found)
 
@@ -93,7 +93,9 @@ class Values:
             return self.points[variable]
         if isinstance(variable, NodeVariable):
             return self.layers[variable.application][variable.node]
-        return self.slack(variable.condition)[:, None]
+        if isinstance(variable, SlackVariable):
+            return self.slack(variable.condition)[:, None]
+        raise TypeError("a column of an encoding has no value outside of a program")
 
     def value(self, expr: Expr) -> FloatArray:
         """Values of an expression: (m, size)."""
@@ -172,16 +174,14 @@ def local(values: Values) -> Local:
         network = application.network
         slopes = {INPUT: found.slope(application.argument).T}
         for node in network.cone(values.evaluator.nodes[application]):
-            layer, inner = node.layer, slopes[node.source]
-            if isinstance(layer, AffineLayer):
-                slopes[node.name] = layer.apply(inner)
-                continue
-            assert isinstance(layer, Activation)
-            z = held[node.source][0]
-            piece = layer.piece(z)
-            edges = np.array([-np.inf, *layer.breaks, np.inf])
-            found.room.append((z - edges[piece], edges[piece + 1] - z, inner))
-            slopes[node.name] = inner * layer.slope_at(z)
+            layer, inner, z = node.layer, network.gather(node, slopes), network.gather(node, held)[0]
+            if elementwise(layer):
+                down, up = layer.room(z)
+                found.room.append((down, up, inner))
+            elif isinstance(layer, NonlinearLayer):
+                gap, left = layer.room(z)
+                found.room.append((left, np.full(left.size, np.inf), np.asarray((gap @ inner.T).T)))
+            slopes[node.name] = layer.push(z, inner)
         for name in values.evaluator.nodes[application]:
             found.slopes[NodeVariable(application, name)] = slopes[name]
     return found
@@ -215,7 +215,7 @@ def _variable_enclosed(
     if isinstance(variable, InputVariable):
         x = np.asarray(point[variable], dtype=np.float64).ravel()
         return x, np.zeros_like(x)
-    if isinstance(variable, SlackVariable):
+    if not isinstance(variable, NodeVariable):
         raise TypeError("a slack variable stands for a search, and has no value of its own")
     application = variable.application
     held = boxes.setdefault(application, {})
@@ -224,7 +224,7 @@ def _variable_enclosed(
         value, error = _enclosed(application.argument, point, boxes)
         values, errors = network.values(value[None, :], variable.node), {"input": error}
         for node in network.cone(variable.node):
-            source, lost = values[node.source][0], errors[node.source]
+            source, lost = network.gather(node, values)[0], network.gather(node, errors)
             around = Box(numeric.down(source, lost), numeric.up(source, lost))
             errors[node.name] = node.layer.forward_error(around, lost)
         held.update({name: (values[name][0], errors[name]) for name in errors})

@@ -75,9 +75,10 @@ class Session:
         start = time.perf_counter()
         self.backend = plugins.default() if backend is None else plugins.load(backend)
         self.given = given
-        self.compiled: Compiled = compile_program(exprs, known, given)
-        limits = Limits(threads=threads, seed=seed, profile=profile)
         self.formulation = as_formulation(formulation)
+        encodings = Choice.every(self.formulation).encodings
+        self.compiled: Compiled = compile_program(exprs, known, given, encodings)
+        limits = Limits(threads=threads, seed=seed, profile=profile)
         self.model = Model(self.compiled, self.backend, limits, self.formulation)
         self._lower, self._upper = self.compiled.program.lower, self.compiled.program.upper
         self.seed = seed

@@ -12,14 +12,13 @@ from collections.abc import Callable
 import numpy as np
 
 from reludsl.backend import Backend, BoolArray, Limits, Sense, Status
-from reludsl.bounds import Bounds, crown
+from reludsl.bounds import Bounds, best_is_interval, crown
 from reludsl.domain import Box
 from reludsl.errors import SolverFailed
 from reludsl.expr import Input
 from reludsl.formulate import compile_program
-from reludsl.layers import AffineLayer, Reshape
 from reludsl.network import Stage
-from reludsl.passes import Formulation
+from reludsl.passes import Choice, Formulation
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.solve import Model
 
@@ -55,7 +54,7 @@ def tighten(
     backend: Backend,
     *,
     limits: Limits | None = None,
-    formulation: Formulation = Formulation.BIG_M,
+    formulation: Formulation | Choice = Formulation.BIG_M,
     integers: bool = False,
     chosen: Chosen = unstable,
     until: float | None = None,
@@ -80,13 +79,14 @@ def tighten(
     for stage in network.stages:
         bounds = crown(network, bounds.domain, bounds)
         wanted = np.flatnonzero(chosen(bounds, stage))
-        if not wanted.size or _exact(bounds, stage):
+        if not wanted.size or best_is_interval(network, bounds.domain, stage.pre):
             continue
         expr = trace.output if stage.activation is None else trace.pre[stage.index]
         box = bounds.pre(stage)
         lower, upper = box.lower.copy(), box.upper.copy()
         stopped = False
-        with Model(compile_program([expr], {network: bounds}), backend, limits, formulation) as model:
+        compiled = compile_program([expr], {network: bounds}, encodings=Choice.every(formulation).encodings)
+        with Model(compiled, backend, limits, formulation) as model:
             try:
                 for k in wanted.tolist():
                     left = None if until is None else until - time.perf_counter()
@@ -114,10 +114,3 @@ def tighten(
         if stopped:
             raise Interrupted(bounds)
     return bounds
-
-
-def _exact(bounds: Bounds, stage: Stage) -> bool:
-    """One affine layer on a box: its interval bounds are the best there are."""
-    before = bounds.network.cone(stage.pre)
-    affine = all(isinstance(node.layer, AffineLayer) for node in before)
-    return isinstance(bounds.domain, Box) and affine and sum(not isinstance(n.layer, Reshape) for n in before) == 1

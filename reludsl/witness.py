@@ -122,16 +122,23 @@ class Witnesses:
             strict: with strict stability an extreme on the break counts as a crossing.
         """
         seen = self.stages[stage.index]
-        breaks = np.array(self.network.activation(stage).breaks)
         low, high = seen.low + seen.low_error, seen.high - seen.high_error
-        if strict:
-            return np.searchsorted(breaks, low, side="left") < np.searchsorted(breaks, high, side="right")
-        return np.searchsorted(breaks, low, side="right") < np.searchsorted(breaks, high, side="left")
+        return self.network.activation(stage).crossed(low, high, strict)
 
 
-def seeds(network: Network, domain: Domain, rng: np.random.Generator, count: int = 300) -> FloatArray:
-    """Starting points: random ones, vertices (dense and sparse), the two ends, and per neuron of the first
-    stage the points where it is largest and smallest (exact for a box)."""
+def seeds(
+    network: Network,
+    domain: Domain,
+    rng: np.random.Generator,
+    count: int = 300,
+    neurons: IntArray | None = None,
+) -> FloatArray:
+    """Starting points: random ones, vertices (dense and sparse), the two ends, and for neurons of the first
+    stage the points where each is largest and smallest (exact for a box).
+
+    Args:
+        neurons: which neurons of the first stage; all of them by default.
+    """
     n = network.input_size
     signs = [
         rng.integers(0, 2, (count, n)),
@@ -143,10 +150,15 @@ def seeds(network: Network, domain: Domain, rng: np.random.Generator, count: int
     points = [domain.sample(rng, count), *corners]
     if network.hidden:
         first = network.hidden[0]
-        middle = domain.project(np.zeros((1, n)))
-        values = network.values(np.repeat(middle, first.size, axis=0), first.pre)
-        slope = network.gradient(values, first.pre, np.eye(first.size))
-        points += [domain.maximiser(slope), domain.maximiser(-slope)]
+        chosen = np.arange(first.size) if neurons is None else neurons
+        values = network.values(domain.project(np.zeros((1, n))), first.pre)
+        for start in range(0, chosen.size, CHUNK):
+            part = chosen[start : start + CHUNK]
+            rows = np.zeros((part.size, first.size))
+            rows[np.arange(part.size), part] = 1.0
+            here = {name: np.broadcast_to(v, (part.size, v.shape[1])) for name, v in values.items()}
+            slope = network.gradient(here, first.pre, rows)
+            points += [domain.maximiser(slope), domain.maximiser(-slope)]
     return np.concatenate(points)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +267,12 @@ def test_version_and_help_are_there(run: Run) -> None:
     status, out, _ = run("compress", "--help")
     assert status == 0
     assert "--fold" in out
+
+
+def test_json_stands_alone_on_stdout_of_a_process_that_solves() -> None:
+    # HiGHS greets at its first model of a process, at the level of C
+    solver("highs")
+    words = ["-m", "reludsl", "bounds", str(DIGITS), "--box", "0", "1", "--method", "lp", "--json"]
+    ended = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    assert ended.stdout.count("\n") == 1
+    assert set(json.loads(ended.stdout)) == {"layers", "seconds"}

@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from reludsl.backend import FloatArray
 from reludsl.domain import Box
 from reludsl.errors import FileProblem, InvalidInput, ReludslError, UnsupportedOperator
 from reludsl.io import read_npz, write_npz
-from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, Scale, Shift, relu
+from reludsl.layers import Affine, AffineLayer, Layer, PiecewiseLinear, Reshape, Scale, Shift, relu
 from reludsl.network import Network, Node
 
 
@@ -208,17 +209,19 @@ def test_layer_without_description_is_refused_and_nothing_is_written(tmp_path: P
     class Strange(Shift):
         pass
 
-    class Own:
-        kind, parameters = "own", 0
+    class Own(AffineLayer):
+        inputs = 1
 
         def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
             return shape
 
-    write_npz(Network.chain([Strange(np.ones(1))], (1,)), tmp_path / "net.npz")
-    own: Any = Own()
-    with pytest.raises(UnsupportedOperator, match=r"'own'.*affine, piecewise"):
-        write_npz(Network.chain([own], (1,)), tmp_path / "own.npz")
-    assert [p.name for p in tmp_path.iterdir()] == ["net.npz"]
+        def apply(self, x: FloatArray) -> FloatArray:
+            return x
+
+    for layer, kind in ((Own(), "own"), (Strange(np.ones(1)), "shift")):
+        with pytest.raises(UnsupportedOperator, match=rf"'{kind}'.*affine, piecewise.*register above its class"):
+            write_npz(Network.chain([layer], (1,)), tmp_path / "own.npz")
+    assert not any(tmp_path.iterdir())
 
 
 def test_folder_that_does_not_exist_is_a_file_problem(tmp_path: Path) -> None:

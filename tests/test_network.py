@@ -17,9 +17,10 @@ from reludsl.domain import Box
 from reludsl.errors import InvalidInput
 from reludsl.exact import exactly
 from reludsl.expr import Expr, box
-from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, Scale, Shift, relu
-from reludsl.network import INPUT, Network, Node
-from reludsl.testing.strategies import activations, networks, rough_network, vectors
+from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, Scale, Shift, Sum, concatenated, relu
+from reludsl.layers.activations import absolute
+from reludsl.network import INPUT, Network, Node, joined_shape
+from reludsl.testing.strategies import activations, graphs, networks, rough_network, vectors
 
 any_network = networks(activation=st.one_of(st.just(relu), activations()))
 
@@ -222,6 +223,88 @@ def test_exact_values_rough_network_stay_within_the_forward_error() -> None:
                 assert abs(Fraction(a) - b) <= Fraction(e)
 
 
+def _meeting() -> Network:
+    """|u| + u + (u - |u|) of two inputs u: `abs` and the input are taken three times."""
+    nodes = [
+        Node("abs", absolute, INPUT),
+        Node("more", Sum((1, 1)), "abs", INPUT),
+        Node("less", Sum((1, -1)), INPUT, "abs"),
+        Node("all", concatenated(((2,), (2,), (2,)), 0), "more", "less", "more"),
+    ]
+    return Network(tuple(nodes), (2,))
+
+
+def test_node_of_several_sources_takes_their_vectors_one_after_the_other() -> None:
+    network = _meeting()
+    x = np.array([[3.0, -2.0]])
+    values = network.values(x)
+    assert values["more"].tolist() == [[6.0, 0.0]]
+    assert values["less"].tolist() == [[0.0, -4.0]]
+    assert network(x).tolist() == [[6.0, 0.0, 0.0, -4.0, 6.0, 0.0]]
+    node = network.by_name["less"]
+    np.testing.assert_array_equal(network.gather(node, values), [[3.0, -2.0, 3.0, 2.0]])
+    around = network.around(node, {INPUT: Box([0, 0], [1, 1]), "abs": Box([2, 2], [3, 3])})
+    assert (around.lower.tolist(), around.upper.tolist()) == ([0, 0, 2, 2], [1, 1, 3, 3])
+    parts = dict(network.split(node, np.arange(4.0)[None]))
+    assert {name: part.tolist() for name, part in parts.items()} == {INPUT: [[0.0, 1.0]], "abs": [[2.0, 3.0]]}
+
+
+def test_node_of_several_sources_has_no_only_source() -> None:
+    network = _meeting()
+    assert network.by_name["abs"].source == INPUT
+    with pytest.raises(InvalidInput, match="takes 2 tensors"):
+        _ = network.by_name["more"].source
+
+
+def test_graph_joins_and_lists_what_every_node_takes() -> None:
+    network = _meeting()
+    assert network.listeners == {
+        INPUT: ("abs", "more", "less"), "abs": ("more", "less"), "more": ("all",), "less": ("all",), "all": (),
+    }  # fmt: skip
+    assert set(network.graph.edges) == {
+        (INPUT, "abs"), (INPUT, "more"), ("abs", "more"), (INPUT, "less"), ("abs", "less"), ("more", "all"),
+        ("less", "all"),
+    }  # fmt: skip
+    assert [n.name for n in network.cone("less")] == ["abs", "less"]
+    assert [n.name for n in network.cone(["less", "more"])] == ["abs", "more", "less"]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "joined"),
+    [([(2, 3)], (2, 3)), ([(2, 3), (2, 3)], (2, 2, 3)), ([(2, 3), (3, 2)], (12,)), ([(1,), (1,), (2,)], (4,))],
+)
+def test_joined_shape_stacks_what_is_alike_and_flattens_the_rest(
+    shapes: list[tuple[int, ...]], joined: tuple[int, ...]
+) -> None:
+    assert joined_shape(shapes) == joined
+
+
+def test_gradient_adds_up_what_comes_from_every_use_of_a_node() -> None:
+    network = _meeting()
+    values = network.values(np.array([[3.0, -2.0], [-1.0, 5.0]]))
+    # the sum of all outputs is 2 (|u| + u) + (u - |u|) = |u| + 3 u
+    slope = network.gradient(values, "all", np.ones((2, 6)))
+    np.testing.assert_array_equal(slope, [[4.0, 2.0], [2.0, 4.0]])
+
+
+def test_gradient_of_a_node_that_takes_the_same_value_twice_counts_it_twice() -> None:
+    network = Network((Node("twice", Sum((1, 1)), INPUT, INPUT), Node("none", Sum((1, -1)), "twice", "twice")), (1,))
+    x = np.array([[1.5]])
+    assert network.values(x)["twice"].tolist() == [[3.0]]
+    assert network.gradient(network.values(x), "twice", np.ones((1, 1))).tolist() == [[2.0]]
+    assert network.gradient(network.values(x), "none", np.ones((1, 1))).tolist() == [[0.0]]
+
+
+@given(graphs(), st.integers(0, 2**16))
+def test_symbolic_output_of_a_graph_evaluates_to_the_forward_pass(network: Network, seed: int) -> None:
+    point = np.random.default_rng(seed).integers(-16, 17, network.input_size) / 8
+    x = box(-2, 2, (network.input_size,))
+    np.testing.assert_array_equal(network(x).value({x.variable: point}), network(point))
+    symbolic, numeric = network.trace(x), network.trace(point)
+    for expr, values in zip((*symbolic.pre, *symbolic.post), (*numeric.pre, *numeric.post)):
+        np.testing.assert_array_equal(expr.value({x.variable: point}), values[0])
+
+
 def test_network_once_built_stays_as_it_is() -> None:
     network = _image_network()
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -247,6 +330,10 @@ def _affine(rows: int, size: int) -> Affine:
         ((Node("a", relu, "b"), Node("b", relu, "a")), (2,), "", "cycle"),
         ((Node("a", relu, "a"),), (2,), "", "cycle"),
         ((Node("a", relu, "nowhere"),), (2,), "", "'nowhere'"),
+        ((Node("a", relu),), (2,), "", "'a'.*no tensor"),
+        ((Node("a", relu, INPUT), Node("b", Sum((1, 1)), "a", "c"), Node("c", relu, "a")), (2,), "", "cycle"),
+        ((Node("a", Sum((1, 1)), INPUT),), (3,), "", "'a'.*sum of 2"),
+        ((Node("a", _affine(3, 2), INPUT), Node("b", Sum((1, 1)), "a", INPUT)), (2,), "", "'b'.*sum of 2"),
         ((Node("a", _affine(2, 3), INPUT),), (2,), "", "'a'.*3 inputs"),
         ((Node("a", _affine(2, 2), INPUT), Node("b", _affine(1, 3), "a")), (2,), "", "'b'.*3 inputs"),
         ((Node("a", relu, INPUT),), (0,), "", "positive"),

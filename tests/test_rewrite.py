@@ -21,14 +21,16 @@ from reludsl.exact import exactly
 from reludsl.layers import Affine, PiecewiseLinear, Reshape, Scale, Shift, relu
 from reludsl.network import INPUT, Network, Node
 from reludsl.rewrite import (
+    FRESH,
     Collapse,
     Fold,
     FoldPolicy,
     Knowledge,
     Merge,
+    MergeTwins,
     NeuronMap,
+    Refactor,
     Remove,
-    chain_of,
     output_difference,
     rewrite_network,
 )
@@ -158,45 +160,48 @@ def test_unstable_neuron_declared_inactive_comes_out_unproved() -> None:
 
 def test_wrong_basis_coefficient_comes_out_unproved(monkeypatch: pytest.MonkeyPatch) -> None:
     net, box = rank_merge()
-    view = chain_of(net)
-    assert view is not None
     bounds = settle_ties(crown(net, box))
-    known = Knowledge.of(view, bounds)
+    known, same = Knowledge.of(net, bounds), NeuronMap.identity(net)
     right = merging.combination
-    (site,) = Merge().sites(view, known)
-    honest = Merge().apply(view, known, site, F64)
-    assert output_difference(view, honest.chain, honest.map, known).max() < 1e-9
+    (site,) = Merge().sites(net, known, same)
+    honest = Merge().apply(net, known, same, site, F64)
+    assert output_difference(net, honest.network, honest.map, bounds).max() < 1e-9
     monkeypatch.setattr(merging, "combination", lambda *a: right(*a) * 1.001)
-    wrong = Merge().apply(view, known, site, F64)
-    assert output_difference(view, wrong.chain, wrong.map, known).max() > 1e-3
+    wrong = Merge().apply(net, known, same, site, F64)
+    assert output_difference(net, wrong.network, wrong.map, bounds).max() > 1e-3
     # the driver leaves such a merge out
-    assert rewrite_network(net, box, bounds).counts["merged"] == 0
+    merged = rewrite_network(net, box, bounds)
+    assert merged.proved
+    assert merged.map.stages[0].neurons.tolist() != [0, 1, 3]
 
 
 def test_wrong_weight_after_a_removal_comes_out_unproved() -> None:
     net, box = rank_merge()
-    view = chain_of(net)
-    assert view is not None
     bounds = settle_ties(crown(net, box))
-    known = Knowledge.of(view, bounds)
     result = rewrite_network(net, box, bounds)
-    small = chain_of(result.network)
-    assert small is not None
-    for layer in range(len(small.layers)):
-        damaged = small.layers[layer].weight.copy()
-        damaged[0, 0] += 1e-3
-        layers = list(small.layers)
-        layers[layer] = replace(layers[layer], weight=damaged)
-        assert (output_difference(view, small.with_layers(tuple(layers)), result.map, known) > result.tolerance).any()
+    for node in result.network.nodes:
+        if isinstance(node.layer, Affine):
+            weight = node.layer.dense.copy()
+            weight[0, 0] += 1e-3
+            damaged = changed(result.network, node.name, Affine(weight, node.layer.bias))
+            assert (output_difference(net, damaged, result.map, bounds) > result.tolerance).any()
+
+
+def changed(network: Network, name: str, layer: Any) -> Network:
+    """The same network with another layer in one place."""
+    nodes = (Node(n.name, layer if n.name == name else n.layer, *n.sources) for n in network.nodes)
+    return Network(tuple(nodes), network.input_shape, network.output)
 
 
 def test_difference_of_networks_that_do_not_compare_is_infinite() -> None:
     net, box = rank_merge()
-    view = chain_of(net)
-    assert view is not None
-    known = Knowledge.of(view, crown(net, box))
-    shifted = NeuronMap((replace(NeuronMap.identity([5]).stages[0], neurons=np.arange(4)),))
-    assert np.isinf(output_difference(view, view, shifted, known)).all()
+    bounds = crown(net, box)
+    (name,) = NeuronMap.identity(net).elements
+    for wrong in (np.arange(4), np.zeros(5, dtype=np.int64), np.arange(5) + 3):
+        assert np.isinf(output_difference(net, net, NeuronMap((name,), {name: wrong}), bounds)).all()
+    # a neuron that was not there before means something only where it is held on one piece
+    fresh = NeuronMap((name,), {name: np.array([0, 1, 2, FRESH, 4])})
+    assert np.isinf(output_difference(net, net, fresh, bounds)).all()
 
 
 def test_facts_that_only_a_solver_proves_carry_the_proof() -> None:
@@ -213,7 +218,7 @@ def test_facts_that_only_a_solver_proves_carry_the_proof() -> None:
     np.testing.assert_allclose(small.network(x), hard(x), atol=1e-6)
 
 
-def test_branching_network_is_left_alone_with_a_reason() -> None:
+def test_branches_that_lead_nowhere_do_not_stop_a_rewrite() -> None:
     one = np.ones((1, 1))
     nodes = (
         Node("a", Affine(one, np.zeros(1)), INPUT),
@@ -223,10 +228,12 @@ def test_branching_network_is_left_alone_with_a_reason() -> None:
         Node("d", relu, "c"),
     )
     branching = Network((*nodes, Node("e", Affine(one, np.zeros(1)), "d")), (1,))
-    # the branch b leads nowhere, so that the cone of the output is a chain
-    assert compress(branching, Box([-1.0], [1.0])).reason == ""
-    ended = Network((Node("s", relu, INPUT), Node("t", Affine(one, np.zeros(1)), "s")), (1,))
-    assert "nothing was rewritten" in compress(ended, Box([-1.0], [1.0])).reason
+    # the second ReLU follows the first, and is active throughout
+    assert compress(branching, Box([-1.0], [1.0])).network.neurons == 1
+    bare = Network((Node("s", relu, INPUT), Node("t", Affine(one, np.zeros(1)), "s")), (1,))
+    assert compress(bare, Box([-1.0], [1.0])).network.neurons == 1
+    assert compress(bare, Box([1.0], [2.0])).network.neurons == 0
+    assert compress(bare, Box([-2.0], [-1.0])).network(np.array([0.5])).tolist() == [0.0]
 
 
 def weights(rows: int, columns: int) -> st.SearchStrategy[Any]:
@@ -279,20 +286,19 @@ def test_compress_keeps_the_function_never_grows_and_is_idempotent(
 @settings(deadline=None, max_examples=40)
 def test_every_rewrite_alone_keeps_traces_and_the_function(made: tuple[Network, Box], seed: int) -> None:
     net, box = made
-    view = chain_of(net)
-    assert view is not None
-    known = Knowledge.of(view, crown(net, box))
+    bounds = crown(net, box)
+    known, same = Knowledge.of(net, bounds), NeuronMap.identity(net)
     x = box.sample(np.random.default_rng(seed), 30)
     before = net.trace(x)
-    for rewrite in (Remove(), Merge(), Fold(FoldPolicy.ALWAYS), Collapse()):
-        for site in rewrite.sites(view, known):
-            result = rewrite.apply(view, known, site, F64)
-            built = result.chain.build()
-            np.testing.assert_allclose(built(x), net(x), atol=1e-9)
-            for kept, z in zip(result.map.stages, built.trace(x).pre):
-                np.testing.assert_allclose(z, before.pre[kept.stage][:, kept.neurons], atol=1e-9)
-            assert built.neurons < net.neurons
-            assert output_difference(view, result.chain, result.map, known).max() < 1e-9
+    for rewrite in (Remove(), Merge(), MergeTwins(), Refactor(), Fold(FoldPolicy.ALWAYS), Collapse()):
+        for site in rewrite.sites(net, known, same):
+            result = rewrite.apply(net, known, same, site, F64)
+            np.testing.assert_allclose(result.network(x), net(x), atol=1e-9)
+            for kept, z in zip(result.map.stages, result.network.trace(x).pre):
+                old = kept.neurons >= 0
+                np.testing.assert_allclose(z[:, old], before.pre[kept.stage][:, kept.neurons[old]], atol=1e-9)
+            assert result.network.neurons < net.neurons
+            assert output_difference(net, result.network, result.map, bounds).max() < 1e-9
 
 
 @pytest.mark.parametrize("width", [0.01, 1.0, 100.0])

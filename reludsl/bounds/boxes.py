@@ -12,9 +12,9 @@ import numpy as np
 
 from reludsl import numeric
 from reludsl.backend import FloatArray
-from reludsl.bounds.linear import LinearForm, linear_form
+from reludsl.bounds.linear import LinearForm, best_is_interval, bounded, linear_form
 from reludsl.domain import Box
-from reludsl.layers import AffineLayer, LinearBounds
+from reludsl.layers import LinearBounds
 from reludsl.network import INPUT, Network
 
 
@@ -66,12 +66,13 @@ def crown_boxes(network: Network, box: Box) -> BoxBounds:
     array([[-0.5],
            [-0.5]])
     """
-    wanted = {stage.pre for stage in network.stages} | {network.output}
+    wanted = bounded(network)
     found = BoxBounds(network, {INPUT: box}, {})
+    first = Box(box.lower[0], box.upper[0])
     boxes: dict[str, Box] = {INPUT: box}
     for node in network.nodes:
-        here = node.layer.interval(boxes[node.source])
-        if node.name in wanted and isinstance(node.layer, AffineLayer) and node.source != INPUT:
+        here = node.layer.interval(network.around(node, boxes))
+        if node.name in wanted and not best_is_interval(network, first, node.name):
             n = here.lower.shape[-1]
             eye = np.eye(n)
             found = BoxBounds(network, boxes, found.lines)

@@ -46,7 +46,7 @@ def forward_errors(bounds: Bounds) -> dict[str, FloatArray]:
     network = bounds.network
     errors = {INPUT: np.zeros(network.input_size)}
     for node in network.cone(network.output):
-        errors[node.name] = node.layer.forward_error(bounds.boxes[node.source], errors[node.source])
+        errors[node.name] = node.layer.forward_error(network.around(node, bounds.boxes), network.gather(node, errors))
     return errors
 
 
@@ -67,7 +67,7 @@ def interval(network: Network, domain: Domain, known: Bounds | None = None) -> B
     network.check_domain(domain)
     boxes = {INPUT: domain.enclosure}
     for node in network.nodes:
-        box = node.layer.interval(boxes[node.source])
+        box = node.layer.interval(network.around(node, boxes))
         boxes[node.name] = (
             box if known is None or node.name not in known.boxes else box.intersect(known.boxes[node.name])
         )

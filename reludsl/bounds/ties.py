@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
+from scipy import sparse
 
-from reludsl.backend import FloatArray, IntArray
+from reludsl.backend import BoolArray, FloatArray, IntArray
+from reludsl.bounds.linear import relaxed
 from reludsl.bounds.propagate import Bounds
 from reludsl.domain import Box
 from reludsl.exact import ExactArray, exactly, rounded_up
-from reludsl.layers import Activation, AffineLayer
-from reludsl.network import Network, Stage
+from reludsl.layers import AffineLayer, LinearBounds
+from reludsl.network import INPUT, Network, Stage
 
 NEAR = 1e-11
 """A bound is near a break when it misses it by at most this much, relative to 1 + its neuron's largest value."""
@@ -55,7 +57,7 @@ def near_ties(bounds: Bounds, stage: Stage) -> tuple[IntArray, IntArray]:
     box = bounds.pre(stage)
     reach = NEAR * (1.0 + box.magnitude)
     low, high = np.zeros(stage.size, dtype=np.bool_), np.zeros(stage.size, dtype=np.bool_)
-    for point in bounds.network.activation(stage).breaks:
+    for point in bounds.network.activation(stage).breaks_at(stage.size):
         low |= (box.lower < point) & (box.lower >= point - reach)
         high |= (box.upper > point) & (box.upper <= point + reach)
     cost = sum(node.layer.parameters for node in bounds.network.cone(stage.pre))
@@ -77,21 +79,38 @@ def exact_upper(network: Network, box: Box, target: str, row: FloatArray, boxes:
     >>> exact_upper(net, Box([0, 0], [1, 1]), "0_affine", np.ones(1), {})
     Fraction(0, 1)
     """
-    a = exactly(row)
+    pending = {target: exactly(row)}
     total = Fraction(0)
     for node in reversed(network.cone(target)):
-        layer = node.layer
+        if node.name not in pending:
+            continue
+        a, layer = pending.pop(node.name), node.layer
+        given = sum(network.size(source) for source in node.sources)
         if isinstance(layer, AffineLayer):
             total += _dot(a, exactly(np.broadcast_to(layer.bias, a.shape).copy()))
-            a = layer.exact_adjoint(a, network.size(node.source))
+            a = layer.exact_adjoint(a, given)
         else:
-            assert isinstance(layer, Activation)
-            line = layer.relax(boxes[node.source])
+            line = relaxed(layer, network.around(node, boxes))
             above = np.array([v > 0 for v in a])
             total += _dot(a, exactly(np.where(above, line.upper_offset, line.lower_offset)))
-            a = a * exactly(np.where(above, line.upper_slope, line.lower_slope))
+            a = _sloped(a, above, line, given)
+        for source, part in network.split(node, a):
+            pending[source] = pending[source] + part if source in pending else part
+    a = pending.get(INPUT, exactly(np.zeros(network.input_size)))
     ends = exactly(np.where(np.array([v > 0 for v in a]), box.upper, box.lower))
     return total + _dot(a, ends)
+
+
+def _sloped(a: ExactArray, above: BoolArray, line: LinearBounds, size: int) -> ExactArray:
+    """a+ U + a- L."""
+    if isinstance(line.upper_slope, np.ndarray) and isinstance(line.lower_slope, np.ndarray):
+        return np.asarray(a * exactly(np.where(above, line.upper_slope, line.lower_slope)))
+    out: ExactArray = exactly(np.zeros(size))
+    for i in np.flatnonzero([bool(v) for v in a]).tolist():
+        slope = sparse.csr_array(line.upper_slope if above[i] else line.lower_slope)
+        part = slice(slope.indptr[i], slope.indptr[i + 1])
+        out[slope.indices[part]] += a[i] * exactly(slope.data[part])
+    return out
 
 
 def _dot(a: ExactArray, b: ExactArray) -> Fraction:

@@ -101,6 +101,10 @@ class Ball:
     def enclosure(self) -> Box:
         return self._outer
 
+    @property
+    def is_box(self) -> bool:
+        return self.norm is Norm.LINF
+
     def support(self, coefficients: FloatArray) -> FloatArray:
         over_box = self._outer.support(coefficients)
         if self.norm is Norm.LINF:

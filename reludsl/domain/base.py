@@ -38,6 +38,11 @@ class Domain(Protocol):
         """A box that contains the domain, flat."""
         ...
 
+    @property
+    def is_box(self) -> bool:
+        """Whether the enclosure is the domain itself."""
+        ...
+
     def support(self, coefficients: FloatArray) -> FloatArray:
         """Upper bound of max A x over the domain: (m, n) -> (m,)."""
         ...

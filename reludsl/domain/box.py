@@ -66,6 +66,10 @@ class Box:
         return self if self.lower.ndim == 1 else Box(self.lower.ravel(), self.upper.ravel())
 
     @property
+    def is_box(self) -> bool:
+        return True
+
+    @property
     def magnitude(self) -> FloatArray:
         """max |x| over the box, coordinate by coordinate."""
         return np.maximum(np.abs(self.lower), np.abs(self.upper))

@@ -81,6 +81,10 @@ class Polytope:
     def enclosure(self) -> Box:
         return self.box.enclosure
 
+    @property
+    def is_box(self) -> bool:
+        return False
+
     def support(self, coefficients: FloatArray) -> FloatArray:
         """min over the rows r of: min over y >= 0 of y d_r + max over the box of (a - y c_r) x.
 

@@ -13,7 +13,14 @@ between consecutive layers, none after the last. What most scripts save; read wi
 
 `arrays` names the arrays of a layer. Affine: `weight` (n_out, n_in), or `data`, `indices`, `indptr` and
 `shape` of a sparse one, and `offset`. Shift: `offset`. Scale: `factor`, with a field `divide`. A reshape has
-a field `shape`. The input range, where a network states one, is in `input_lower` and `input_upper`.
+a field `shape`. A number of an activation is a list where it is one for each element. Every other layer is that of
+a registered type (`reludsl.layers.register`), by its fields: arrays stand in `arrays`, all else in `fields`. A node
+of several sources names them in `sources`:
+
+    {"name": "pool", "source": "relu1", "layer": "registered", "type": "MaxPool", "fields": {"channels": 8, ...}}
+    {"name": "add", "sources": ["pool", "input"], "layer": "registered", "type": "Sum", "fields": {"signs": [1, 1]}}
+
+The input range, where a network states one, is in `input_lower` and `input_upper`.
 
 `write_npz` always writes a header. Where the network is a plain chain its arrays are named W0, b0, ..., so
 that the file is readable both ways. Weights are float64: what is read is what was written, bit for bit.
@@ -26,7 +33,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -36,7 +42,19 @@ from scipy import sparse
 from reludsl.domain import Box
 from reludsl.errors import FileProblem, InvalidInput, UnsupportedOperator
 from reludsl.io.files import first_line, read_bytes, write_atomically
-from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, Scale, Shift, relu
+from reludsl.layers import (
+    Affine,
+    Layer,
+    PiecewiseLinear,
+    Reshape,
+    Scale,
+    Shift,
+    fields_of,
+    made,
+    registered,
+    relu,
+)
+from reludsl.layers.by_layer import by_layer
 from reludsl.network import Network, Node
 
 FORMAT, VERSION = "reludsl-network", 1
@@ -60,7 +78,9 @@ def write_npz(net: Network, path: str | os.PathLike[str]) -> None:
         names = {"weight": f"W{index // 2}", "offset": f"b{index // 2}"} if chain else {}
         keys = {key: names.get(key, f"layer{index}.{key}") for key in own}
         arrays.update({keys[key]: value for key, value in own.items()})
-        nodes.append({"name": node.name, "source": node.source, **fields, "arrays": keys})
+        # one source stands alone, as in the files of versions that knew no branches
+        sources = {"sources": list(node.sources)} if len(node.sources) > 1 else {"source": node.source}
+        nodes.append({"name": node.name, **sources, **fields, "arrays": keys})
     if net.input_box is not None:
         arrays.update(input_lower=net.input_box.lower, input_upper=net.input_box.upper)
     header = {
@@ -77,22 +97,27 @@ def write_npz(net: Network, path: str | os.PathLike[str]) -> None:
 
 def _is_plain_chain(net: Network) -> bool:
     layers = [node.layer for node in net.nodes]
-    sources = ["input", *(node.name for node in net.nodes[:-1])]
+    sources = [("input",), *((node.name,) for node in net.nodes[:-1])]
     return (
         len(layers) % 2 == 1
         and net.output == net.nodes[-1].name
-        and [node.source for node in net.nodes] == sources
-        and all(isinstance(layer, Affine) and not sparse.issparse(layer.weight) for layer in layers[::2])
+        and [node.sources for node in net.nodes] == sources
+        and all(type(layer) is Affine and not sparse.issparse(layer.weight) for layer in layers[::2])
         and all(layer == relu for layer in layers[1::2])
     )
 
 
-@singledispatch
+@by_layer
 def describe_layer(layer: Layer) -> tuple[dict[str, Any], _Arrays]:
-    """Fields and arrays of a layer. Register a function for a new layer type, and its reader in `LAYERS`."""
-    raise UnsupportedOperator(
-        f"a layer of kind {layer.kind!r} has no description in .npz; known are {', '.join(sorted(LAYERS))}"
-    )
+    """Header fields and arrays of a layer; those of a registered type are the fields of its class."""
+    name = type(layer).__name__
+    if registered().get(name) is not type(layer):
+        raise UnsupportedOperator(
+            f"a layer of kind {layer.kind!r} has no description in .npz; known are {', '.join(sorted(LAYERS))}: put "
+            "@reludsl.layers.register above its class"
+        )
+    plain, arrays = fields_of(layer)
+    return {"layer": "registered", "type": name, "fields": plain}, arrays
 
 
 @describe_layer.register
@@ -143,6 +168,7 @@ def _piecewise(fields: _Header, arrays: _Arrays) -> Layer:
 LAYERS: Mapping[str, Callable[[_Header, _Arrays], Layer]] = {
     "affine": _affine,
     "piecewise": _piecewise,
+    "registered": lambda fields, arrays: made(str(fields["type"]), {**fields["fields"], **arrays}),
     "reshape": lambda fields, arrays: Reshape(tuple(int(k) for k in fields["shape"])),
     "scale": lambda fields, arrays: Scale(arrays["factor"], bool(fields["divide"])),
     "shift": lambda fields, arrays: Shift(arrays["offset"]),
@@ -217,7 +243,8 @@ def _node(fields: _Header, arrays: _Arrays) -> Node:
         )
     own = {key: arrays[name] for key, name in fields["arrays"].items()}
     try:
-        return Node(str(fields["name"]), LAYERS[kind](fields, own), str(fields["source"]))
+        sources = fields["sources"] if "sources" in fields else [fields["source"]]
+        return Node(str(fields["name"]), LAYERS[kind](fields, own), *map(str, sources))
     except InvalidInput as error:
         raise InvalidInput(f"layer {fields['name']!r}: {error}") from None
 

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from reludsl.domain import Box
 from reludsl.errors import FileProblem, InvalidInput, UnsupportedOperator
 from reludsl.io.files import first_line, read_bytes, write_atomically
+from reludsl.io.onnx_operators import register_operator as register_operator
 from reludsl.io.onnx_reader import BOX_KEY as BOX_KEY
 from reludsl.io.onnx_reader import FOLDED as FOLDED
 from reludsl.io.onnx_reader import OPERATORS as OPERATORS

@@ -3,16 +3,15 @@
     model = parse(data)
     net = Reading(model).network()
 
-Tensors that depend on the input become layers; all others are constants, and are folded as runtimes do.
+Tensors that depend on the input become layers; all others are constants, and are folded as runtimes do. What each
+operator means is said in `reludsl.io.onnx_operators`.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,15 @@ import numpy.typing as npt
 
 from reludsl.backend import FloatArray
 from reludsl.domain import Box
-from reludsl.errors import FileProblem, InvalidInput, ReludslError, UnsupportedOperator
-from reludsl.io.build import Building, Side
+from reludsl.errors import FileProblem, InvalidInput, ReludslError
+from reludsl.io.build import Building
 from reludsl.io.files import first_line
-from reludsl.layers import Shape, relu
+from reludsl.io.onnx_operators import FOLDED as FOLDED
+from reludsl.io.onnx_operators import FOREIGN, OWN_DOMAIN, STANDARD, attributes
+from reludsl.io.onnx_operators import OPERATORS as OPERATORS
+from reludsl.io.onnx_operators import Operator as Operator
+from reludsl.io.onnx_operators.common import unsupported
+from reludsl.layers import Shape, made
 from reludsl.network import INPUT, Network
 
 BOX_KEY = "reludsl.input_box"
@@ -144,38 +148,47 @@ class Reading:
         return self.build.network(self.value(self.output_name), self.input_box)
 
     def _apply(self, node: Any, label: str) -> None:
-        if node.op_type == "Constant":
+        standard = node.domain in STANDARD
+        if standard and node.op_type == "Constant":
             self._constants[node.output[0]] = _constant(node, label)
             return
-        if node.op_type == "Shape" and not self.is_constant(node.input[0]):
-            shape = self.shape(node.input[0])
-            marks = _attributes(node)
-            self._constants[node.output[0]] = np.array(shape[slice(marks.get("start", 0), marks.get("end"))], np.int64)
+        if standard and node.op_type in ("Shape", "Size") and not self.is_constant(node.input[0]):
+            self._constants[node.output[0]] = self._measured(node)
             return
         given = [name for name in node.input if name]
-        if given and all(self.is_constant(name) for name in given) and node.op_type in FOLDED:
+        if standard and given and all(self.is_constant(name) for name in given) and node.op_type in FOLDED:
             self._fold(node, label)
             return
-        read = OPERATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        read = OPERATORS.get(node.op_type) if standard else FOREIGN.get((node.domain, node.op_type))
+        if read is None and node.domain == OWN_DOMAIN:
+            read = _own_layer
         if read is None:
-            operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-            raise UnsupportedOperator(
-                f"node {label!r} is a {operator}, which no layer stands for; supported are "
-                f"{', '.join(sorted(OPERATORS))}: export the network with these"
-            )
+            known = [*OPERATORS, *(f"{domain}.{name}" for domain, name in FOREIGN)]
+            raise unsupported(label, node.op_type if standard else f"{node.domain}.{node.op_type}", known)
         if not given or not node.output:
             raise InvalidInput(f"node {label!r} ({node.op_type}) has no input or no output; the file is damaged")
-        self._name(node, read(self, node, label))
+        found = read(self, node, label)
+        self._name(node, (found,) if isinstance(found, str) else found)
 
-    def _name(self, node: Any, value: str) -> None:
-        """Remember whose value a node's output is, by the name of the tensor and by that of the node."""
-        if node.op_type in ("Add", "Sub") and value in {self._values.get(name) for name in node.input}:
-            # the constant joined the layer: what was called so far is no value of the network any more
-            self.tensors = {name: held for name, held in self.tensors.items() if held != value}
-        self._values[node.output[0]] = value
-        if value != INPUT:
-            self.tensors[node.output[0]] = value
-            self.tensors.setdefault(node.name or node.output[0], value)
+    def _measured(self, node: Any) -> npt.NDArray[Any]:
+        """Shape or Size of a computed tensor."""
+        shape = np.array(self.shape(node.input[0]), dtype=np.int64)
+        if node.op_type == "Size":
+            return np.asarray(shape.prod())
+        marks = attributes(node)
+        return shape[slice(marks.get("start", 0), marks.get("end"))]
+
+    def _name(self, node: Any, values: tuple[str, ...]) -> None:
+        """Remember whose values a node's outputs are, by the names of the tensors and by that of the node."""
+        for output, value in zip(node.output, values):
+            if node.op_type in ("Add", "Sub") and value in {self._values.get(name) for name in node.input}:
+                # the constant joined the layer: what was called so far is no value of the network any more
+                self.tensors = {name: held for name, held in self.tensors.items() if held != value}
+            if value:
+                self._values[output] = value
+            if value not in ("", INPUT):
+                self.tensors[output] = value
+                self.tensors.setdefault(node.name or output, value)
 
     def _fold(self, node: Any, label: str) -> None:
         from onnx import helper
@@ -184,10 +197,12 @@ class Reading:
         names = list(dict.fromkeys(name for name in node.input if name))
         kinds = [helper.np_dtype_to_tensor_dtype(self.constant(name).dtype) for name in names]
         typed = [helper.make_tensor_value_info(name, kind, None) for name, kind in zip(names, kinds)]
-        outputs = [helper.make_tensor_value_info(node.output[0], 0, None)]
+        wanted = [name for name in node.output if name]
+        outputs = [helper.make_tensor_value_info(name, 0, None) for name in wanted]
         graph = helper.make_graph([node], label, typed, outputs)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
-        self._constants[node.output[0]] = ReferenceEvaluator(model).run(None, {n: self.constant(n) for n in names})[0]
+        found = ReferenceEvaluator(model).run(None, {n: self.constant(n) for n in names})
+        self._constants.update({name: np.asarray(value) for name, value in zip(wanted, found)})
 
     def is_constant(self, name: str) -> bool:
         return name in self._constants or name in self._initialisers
@@ -213,6 +228,11 @@ class Reading:
 
     def value(self, name: str) -> str:
         """Name of the layer that computes a tensor."""
+        if self.is_constant(name):
+            raise InvalidInput(
+                f"the tensor {name!r} is a constant, where a layer can only take a computed tensor; "
+                "compute with it when the file is made"
+            )
         if name not in self._values:
             raise InvalidInput(
                 f"the tensor {name!r} is used, but nothing computes it; the file is damaged: export it again"
@@ -222,8 +242,16 @@ class Reading:
     def shape(self, name: str) -> Shape:
         return self.build.shapes[self.value(name)]
 
+    def used(self, name: str) -> bool:
+        """Whether anything takes a tensor."""
+        return self._uses[name] > 0
+
     def used_once(self, name: str) -> bool:
         return self._uses[name] == 1
+
+    def attributes(self, node: Any) -> dict[str, Any]:
+        """The attributes of a node by name, as Python values."""
+        return attributes(node)
 
 
 def _sorted_cone(graph: Any, output: str) -> list[Any]:
@@ -249,16 +277,10 @@ def _sorted_cone(graph: Any, output: str) -> list[Any]:
     return [graph.node[k] for k in order]
 
 
-def _attributes(node: Any) -> dict[str, Any]:
-    from onnx import helper
-
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
-
-
 def _constant(node: Any, label: str) -> npt.NDArray[Any]:
     from onnx import numpy_helper
 
-    marks = _attributes(node)
+    marks = attributes(node)
     if "value" in marks:
         return np.asarray(numpy_helper.to_array(marks["value"]))
     for name, kind in (("value_float", np.float32), ("value_floats", np.float32), ("value_int", np.int64),
@@ -266,6 +288,33 @@ def _constant(node: Any, label: str) -> npt.NDArray[Any]:
         if name in marks:
             return np.asarray(marks[name], dtype=kind)
     raise InvalidInput(f"the constant {label!r} holds {', '.join(marks) or 'nothing'}; give a dense tensor or numbers")
+
+
+ARRAYS, JSON = "arrays", ".json"
+"""Of a layer that is written by its fields: which of them the last inputs hold, and the mark of one kept as JSON."""
+
+
+def _own_layer(reading: Reading, node: Any, label: str) -> str:
+    """A layer of a registered type from its fields (see `reludsl.io.onnx_writer`)."""
+    fields: dict[str, Any] = {}
+    for name, value in attributes(node).items():
+        if name == ARRAYS:
+            continue
+        held = value.decode() if isinstance(value, bytes) else value
+        if name.endswith(JSON):
+            fields[name.removesuffix(JSON)] = json.loads(held)
+        else:
+            fields[name] = held
+    arrays = [held.decode() for held in attributes(node).get(ARRAYS, [])]
+    first = len(node.input) - len(arrays)
+    for name, tensor in zip(arrays, node.input[first:]):
+        array = reading.constant(tensor)
+        fields[name] = array.astype(np.float64) if array.dtype.kind == "f" else array
+    try:
+        layer = made(node.op_type, fields)
+    except InvalidInput as error:
+        raise InvalidInput(f"node {label!r}: {error}") from None
+    return reading.build.layer(label, layer, *(reading.value(name) for name in node.input[:first]))
 
 
 def _stated_box(model: Any) -> Box | None:
@@ -280,195 +329,3 @@ def _stated_box(model: Any) -> Box | None:
                     'write {"lower": [..], "upper": [..]}, or remove it'
                 ) from None
     return None
-
-
-# --- operators: (reading, node, name wanted) -> name of the value ------------------------------------------
-
-_Operator = Callable[[Reading, Any, str], str]
-
-
-def _passed(reading: Reading, node: Any, label: str) -> str:
-    return reading.value(node.input[0])
-
-
-def _dropout(reading: Reading, node: Any, label: str) -> str:
-    trains = len(node.input) > 2 and node.input[2] and bool(np.any(reading.constant(node.input[2])))
-    if trains:
-        raise UnsupportedOperator(
-            f"node {label!r} is a Dropout in training mode, which is random; export for inference"
-        )
-    return reading.value(node.input[0])
-
-
-def _relu(reading: Reading, node: Any, label: str) -> str:
-    return reading.build.layer(label, relu, reading.value(node.input[0]))
-
-
-def _pair(reading: Reading, node: Any, label: str) -> tuple[str, FloatArray, bool]:
-    """The computed operand, the constant one, and whether the computed one stands first."""
-    if len(node.input) != 2:
-        raise InvalidInput(f"node {label!r} ({node.op_type}) has {len(node.input)} inputs; give two")
-    first, second = node.input
-    if not reading.is_constant(first) and not reading.is_constant(second):
-        raise UnsupportedOperator(
-            f"node {label!r} is a {node.op_type} of two computed tensors, {first!r} and {second!r}: "
-            "residual branches that meet are not supported, a network is a chain so far; "
-            f"supported with one constant are {', '.join(sorted(OPERATORS))}"
-        )
-    computed_first = reading.is_constant(second)
-    computed, constant = (first, second) if computed_first else (second, first)
-    array = reading.weights(constant, label)
-    marks = _attributes(node)
-    if reading.opset < 7 and marks.get("broadcast") and "axis" in marks:
-        # before opset 7 the constant was aligned at an axis instead of at the end
-        rank = len(reading.shape(computed))
-        array = array.reshape(array.shape + (1,) * (rank - marks["axis"] % rank - array.ndim))
-    return computed, array, computed_first
-
-
-def _add(reading: Reading, node: Any, label: str) -> str:
-    computed, constant, _ = _pair(reading, node, label)
-    return reading.build.shift(label, reading.value(computed), constant, reading.used_once(computed))
-
-
-def _subtract(reading: Reading, node: Any, label: str) -> str:
-    computed, constant, computed_first = _pair(reading, node, label)
-    source = reading.value(computed)
-    if computed_first:
-        return reading.build.shift(label, source, -constant, reading.used_once(computed))
-    return reading.build.shift(label, reading.build.negative(f"{label}.negative", source), constant)
-
-
-def _multiply(reading: Reading, node: Any, label: str) -> str:
-    computed, constant, _ = _pair(reading, node, label)
-    return reading.build.scale(label, reading.value(computed), constant)
-
-
-def _divide(reading: Reading, node: Any, label: str) -> str:
-    computed, constant, computed_first = _pair(reading, node, label)
-    if not computed_first:
-        raise UnsupportedOperator(
-            f"node {label!r} divides by the computed tensor {computed!r}, which is not piecewise linear; "
-            f"supported are {', '.join(sorted(OPERATORS))}, with a constant divisor"
-        )
-    return reading.build.scale(label, reading.value(computed), constant, divide=True)
-
-
-def _negate(reading: Reading, node: Any, label: str) -> str:
-    return reading.build.negative(label, reading.value(node.input[0]))
-
-
-def _matmul(reading: Reading, node: Any, label: str) -> str:
-    computed, constant, computed_first = _pair(reading, node, label)
-    side = Side.RIGHT if computed_first else Side.LEFT
-    return reading.build.product(label, reading.value(computed), constant, side)
-
-
-def _gemm(reading: Reading, node: Any, label: str) -> str:
-    if len(node.input) not in (2, 3):
-        raise InvalidInput(f"node {label!r} (Gemm) has {len(node.input)} inputs; give two or three")
-    first, second = node.input[:2]
-    third = node.input[2] if len(node.input) == 3 else ""
-    constant = [reading.is_constant(first), reading.is_constant(second)]
-    if not any(constant) or (third and not reading.is_constant(third)):
-        raise UnsupportedOperator(
-            f"node {label!r} is a Gemm of several computed tensors; supported is a Gemm with constant weights and bias"
-        )
-    marks = _attributes(node)
-    side = Side.RIGHT if constant[1] else Side.LEFT
-    computed, weights = (first, second) if constant[1] else (second, first)
-    turns = [marks.get("transA", 0), marks.get("transB", 0)]
-    turn_computed, turn_weights = turns if constant[1] else turns[::-1]
-    matrix = _times(reading, weights, marks.get("alpha", 1.0), label)
-    if matrix.ndim != 2 or len(reading.shape(computed)) != 2:
-        raise InvalidInput(
-            f"node {label!r} is a Gemm of shapes {reading.shape(computed)} and {matrix.shape}; "
-            "it takes two matrices: flatten the tensor first"
-        )
-    source = reading.value(computed)
-    if turn_computed:
-        rows, columns = reading.shape(computed)
-        if 1 not in (rows, columns):
-            raise InvalidInput(
-                f"node {label!r} transposes a {rows} x {columns} tensor; an affine layer takes one vector"
-            )
-        source = reading.build.reshape(f"{label}.transposed", source, (columns, rows))
-    bias = _times(reading, third, marks.get("beta", 1.0), label) if third else None
-    return reading.build.product(label, source, matrix.T if turn_weights else matrix, side, bias)
-
-
-def _times(reading: Reading, name: str, factor: float, label: str) -> FloatArray:
-    """A constant times alpha or beta, exactly."""
-    array = reading.weights(name, label)
-    if factor == 1.0:
-        return array
-    # the factor is a float32: its product with a float32 fits a float64, with a float64 in general not
-    exact = reading.constant(name).dtype.itemsize <= 4 or abs(math.frexp(factor)[0]) in (0.0, 0.5)
-    if not exact and np.any(array):
-        raise InvalidInput(
-            f"node {label!r} is a Gemm with the factor {factor:g} on float64 weights, and the product is no float64, "
-            "so the network would not be the file's; multiply the factor into the weights of the file"
-        )
-    return array * factor
-
-
-def _reshape(reading: Reading, node: Any, label: str) -> str:
-    marks = _attributes(node)
-    if len(node.input) > 1 and not reading.is_constant(node.input[1]):
-        raise UnsupportedOperator(f"node {label!r} is a Reshape to a computed shape; supported is a constant shape")
-    target = reading.constant(node.input[1]).ravel().tolist() if len(node.input) > 1 else list(marks["shape"])
-    shape = reading.shape(node.input[0])
-    if not marks.get("allowzero", 0):
-        target = [shape[k] if size == 0 else size for k, size in enumerate(target)]
-    if target.count(-1) == 1:
-        known = -math.prod(target)
-        target = [math.prod(shape) // known if size == -1 and known else size for size in target]
-    if math.prod(target) != math.prod(shape) or any(size < 1 for size in target):
-        raise InvalidInput(
-            f"node {label!r} reshapes a tensor of shape {shape} to {tuple(target)}; the numbers of elements differ"
-        )
-    return reading.build.reshape(label, reading.value(node.input[0]), target)
-
-
-def _flatten(reading: Reading, node: Any, label: str) -> str:
-    shape = reading.shape(node.input[0])
-    axis = int(_attributes(node).get("axis", 1))
-    if not -len(shape) <= axis <= len(shape):
-        raise InvalidInput(f"node {label!r} flattens a tensor of shape {shape} at axis {axis}, which it does not have")
-    axis = axis + len(shape) if axis < 0 else axis
-    target = (math.prod(shape[:axis]), math.prod(shape[axis:]))
-    return reading.build.reshape(label, reading.value(node.input[0]), target)
-
-
-OPERATORS: Mapping[str, _Operator] = {
-    "Add": _add,
-    "Div": _divide,
-    "Dropout": _dropout,
-    "Flatten": _flatten,
-    "Gemm": _gemm,
-    "Identity": _passed,
-    "MatMul": _matmul,
-    "Mul": _multiply,
-    "Neg": _negate,
-    "Relu": _relu,
-    "Reshape": _reshape,
-    "Sub": _subtract,
-}
-"""Operators on computed tensors. Constant is supported beside them, and Shape of a tensor is a constant."""
-
-FOLDED = frozenset(
-    {
-        *OPERATORS,
-        "Cast",
-        "Concat",
-        "Gather",
-        "Pow",
-        "Shape",
-        "Slice",
-        "Sqrt",
-        "Squeeze",
-        "Transpose",
-        "Unsqueeze",
-    }
-)
-"""Operators that may compute constants from constants."""

@@ -8,8 +8,6 @@ was read, stay what they are, and so does the network object.
 
 from __future__ import annotations
 
-from fractions import Fraction
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,8 @@ from scipy import sparse
 from reludsl.backend import FloatArray
 from reludsl.errors import InvalidInput, UnsupportedOperator
 from reludsl.exact import exactly
-from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, Scale, Shift
+from reludsl.layers import Affine, Gather, Layer, PiecewiseLinear, Reshape, Scale, Shift, fields_of, made, registered
+from reludsl.layers.by_layer import by_layer
 from reludsl.network import Network, Node
 
 FORMATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -66,7 +65,7 @@ def rounded(net: Network, dtype: npt.DTypeLike) -> Network:
             layer = round_layer(node.layer, chosen)
         except InvalidInput as error:
             raise InvalidInput(f"layer {node.name!r} as {chosen.name}: {error}") from None
-        nodes.append(node if layer is node.layer else Node(node.name, layer, node.source))
+        nodes.append(node if layer is node.layer else Node(node.name, layer, *node.sources))
     if all(new is old for new, old in zip(nodes, net.nodes)):
         return net
     return Network(tuple(nodes), net.input_shape, net.output, net.input_box)
@@ -89,13 +88,23 @@ def nearest(values: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
     return result
 
 
-@singledispatch
+@by_layer
 def round_layer(layer: Layer, dtype: np.dtype[Any]) -> Layer:
-    """One layer with rounded constants; the layer itself where nothing changes."""
-    raise UnsupportedOperator(
-        f"a layer of kind {layer.kind!r} has no file format; known are Affine, Shift, Scale, Reshape and "
-        "PiecewiseLinear: rewrite it with these"
-    )
+    """One layer with rounded constants; the layer itself where nothing changes.
+
+    Of a registered layer type every array of floats is rounded. Register a function for one that means it otherwise.
+    """
+    name = type(layer).__name__
+    if registered().get(name) is not type(layer):
+        raise UnsupportedOperator(
+            f"a layer of kind {layer.kind!r} has no file format; put @reludsl.layers.register above its class, or "
+            "register a function: reludsl.io.rounding.round_layer.register"
+        )
+    plain, arrays = fields_of(layer)
+    floats = {key: nearest(a, dtype) for key, a in arrays.items() if a.dtype.kind == "f"}
+    if all(np.array_equal(new, arrays[key]) for key, new in floats.items()):
+        return layer
+    return made(name, {**plain, **arrays, **floats})
 
 
 @round_layer.register
@@ -129,15 +138,21 @@ def _(layer: Reshape, dtype: np.dtype[Any]) -> Layer:
 
 
 @round_layer.register
+def _(layer: Gather, dtype: np.dtype[Any]) -> Layer:
+    fill = float(nearest(np.array(layer.fill), dtype))
+    return layer if fill == layer.fill else Gather(layer.index, layer.size, layer.shape, layer.name, fill)
+
+
+@round_layer.register
 def _(layer: PiecewiseLinear, dtype: np.dtype[Any]) -> Layer:
-    breaks = nearest(np.array(layer.breaks), dtype)
-    slopes = nearest(np.array(layer.slopes), dtype)
+    size = layer.elements or 1
+    breaks, slopes = nearest(layer.breaks_at(size), dtype), nearest(layer.slopes_at(size), dtype)
     # files anchor an activation at its first break, or at 0 where it has none
-    foot = layer.breaks[0] if layer.breaks else 0.0
-    exact_value = layer.exact(exactly(np.array([foot])))[0]
-    value = float(nearest(np.array([float(exact_value)]), dtype)[0])
-    same = np.array_equal(breaks, layer.breaks) and np.array_equal(slopes, layer.slopes)
-    if same and exact_value == Fraction(value):
+    foot = layer.breaks_at(size)[0] if layer.breaks else np.zeros(size)
+    exact_value = layer.exact(exactly(foot))
+    value = nearest(exact_value.astype(np.float64), dtype)
+    same = np.array_equal(breaks, layer.breaks_at(size)) and np.array_equal(slopes, layer.slopes_at(size))
+    if same and (exact_value == exactly(value)).all():
         return layer
-    anchor = (float(breaks[0]) if layer.breaks else 0.0, value)
-    return PiecewiseLinear(layer.name, tuple(breaks.tolist()), tuple(slopes.tolist()), anchor)
+    anchor: tuple[Any, Any] = (breaks[0] if layer.breaks else 0.0, value)
+    return PiecewiseLinear(layer.name, tuple(breaks), tuple(slopes), anchor)

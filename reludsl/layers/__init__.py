@@ -1,13 +1,42 @@
-"""Layers: affine maps and piecewise-linear activations on flat vectors."""
+"""Layers: affine maps, piecewise-linear activations and maxima on flat vectors."""
 
+from reludsl.layers.activations import DECLARED as DECLARED
+from reludsl.layers.activations import absolute as absolute
+from reludsl.layers.activations import clip as clip
+from reludsl.layers.activations import hard_sigmoid as hard_sigmoid
+from reludsl.layers.activations import hard_tanh as hard_tanh
+from reludsl.layers.activations import leaky_relu as leaky_relu
+from reludsl.layers.activations import prelu as prelu
+from reludsl.layers.activations import relu6 as relu6
 from reludsl.layers.affine import Affine as Affine
 from reludsl.layers.affine import Reshape as Reshape
 from reludsl.layers.affine import Scale as Scale
 from reludsl.layers.affine import Shift as Shift
+from reludsl.layers.affine_layer import AffineLayer as AffineLayer
 from reludsl.layers.base import Activation as Activation
-from reludsl.layers.base import AffineLayer as AffineLayer
 from reludsl.layers.base import Layer as Layer
-from reludsl.layers.base import LinearBounds as LinearBounds
 from reludsl.layers.base import Shape as Shape
+from reludsl.layers.convolution import Conv as Conv
+from reludsl.layers.join import Gather as Gather
+from reludsl.layers.join import Sum as Sum
+from reludsl.layers.join import concatenated as concatenated
+from reludsl.layers.join import transposed as transposed
+from reludsl.layers.linear_bounds import LinearBounds as LinearBounds
+from reludsl.layers.linear_bounds import StackedBounds as StackedBounds
+from reludsl.layers.maximum import Max as Max
+from reludsl.layers.maximum import MaxLayer as MaxLayer
+from reludsl.layers.maximum import larger as larger
+from reludsl.layers.maximum import maxout as maxout
+from reludsl.layers.nonlinear_layer import Encoding as Encoding
+from reludsl.layers.nonlinear_layer import Fresh as Fresh
+from reludsl.layers.nonlinear_layer import NonlinearLayer as NonlinearLayer
+from reludsl.layers.nonlinear_layer import elementwise as elementwise
+from reludsl.layers.normalisation import BatchNorm as BatchNorm
 from reludsl.layers.piecewise import PiecewiseLinear as PiecewiseLinear
 from reludsl.layers.piecewise import relu as relu
+from reludsl.layers.pooling import AveragePool as AveragePool
+from reludsl.layers.pooling import MaxPool as MaxPool
+from reludsl.layers.registry import fields_of as fields_of
+from reludsl.layers.registry import made as made
+from reludsl.layers.registry import register as register
+from reludsl.layers.registry import registered as registered

@@ -13,7 +13,9 @@ from reludsl.backend import FloatArray
 from reludsl.domain import Box
 from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray, exactly
-from reludsl.layers.base import AffineLayer, Shape
+from reludsl.layers.affine_layer import AffineLayer
+from reludsl.layers.base import Shape
+from reludsl.layers.registry import register
 
 
 def _finite(values: FloatArray, what: str) -> FloatArray:
@@ -29,6 +31,7 @@ def _finite(values: FloatArray, what: str) -> FloatArray:
     return array
 
 
+@register
 @dataclass(frozen=True, eq=False)
 class Affine(AffineLayer):
     """y = W x + b.
@@ -110,6 +113,7 @@ class Affine(AffineLayer):
         return self.weight
 
 
+@register
 @dataclass(frozen=True, eq=False)
 class Shift(AffineLayer):
     """y = x + c, with c one number or one per element.
@@ -139,6 +143,10 @@ class Shift(AffineLayer):
     def terms(self) -> int:
         return 1
 
+    @property
+    def copies(self) -> bool:
+        return True
+
     def output_shape(self, shape: Shape) -> Shape:
         return _same_size(shape, self.offset, "added")
 
@@ -155,6 +163,7 @@ class Shift(AffineLayer):
         return sparse.eye_array(size, format="csr")
 
 
+@register
 @dataclass(frozen=True, eq=False)
 class Scale(AffineLayer):
     """y = c x, or y = x / c with `divide`, c one number or one per element.
@@ -230,6 +239,7 @@ def _same_size(shape: Shape, constant: FloatArray, verb: str) -> Shape:
     return shape
 
 
+@register
 @dataclass(frozen=True, eq=False)
 class Reshape(AffineLayer):
     """y = x with another shape (row-major order, so the flat vector stays the same). Flatten is one of these.

@@ -11,6 +11,8 @@ from reludsl.passes.cone import parts as parts
 from reludsl.passes.disaggregate import disaggregate as disaggregate
 from reludsl.passes.formulation import EVERYWHERE as EVERYWHERE
 from reludsl.passes.formulation import Choice as Choice
+from reludsl.passes.formulation import Encode as Encode
+from reludsl.passes.formulation import Encodings as Encodings
 from reludsl.passes.formulation import Form as Form
 from reludsl.passes.formulation import Formulation as Formulation
 from reludsl.passes.hull import hull as hull

@@ -6,11 +6,13 @@ big-m   published   indicator   hull   partition:GROUPS   cuts   cuts:ROUNDS:PER
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
+from reludsl.domain import Box
 from reludsl.errors import InvalidInput
+from reludsl.layers import Encoding, Fresh
 from reludsl.program import Program
 
 
@@ -112,6 +114,13 @@ def _offer() -> str:
     return ", ".join(forms[:-1]) + " or " + forms[-1]
 
 
+Encode = Callable[[Any, Any, Box, Fresh], Encoding]
+"""(layer, x, box, fresh) -> Encoding, as `NonlinearLayer.encode`; x is an expression."""
+
+Encodings = Mapping[type, Encode]
+"""Layer type -> how its layers are encoded, instead of as they say themselves. Of any type but affine ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A formulation for all layers but some, which have their own.
@@ -119,6 +128,7 @@ class Choice:
     Args:
         default: of the layers that `layers` does not name.
         layers: name of a block of disjunctions (the activation's name) -> its formulation.
+        encodings: see `Encodings`.
 
     >>> choice = Choice(Formulation.BIG_M, {"relu2": Formulation.partition(4)})
     >>> str(choice.of("relu1")), str(choice.of("relu2"))
@@ -127,6 +137,7 @@ class Choice:
 
     default: Formulation = Formulation.BIG_M
     layers: Mapping[str, Formulation] = field(default_factory=dict)
+    encodings: Encodings = field(default_factory=dict)
 
     @classmethod
     def every(cls, formulation: Formulation | Choice) -> Choice:

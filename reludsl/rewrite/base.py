@@ -3,22 +3,25 @@
 A rewrite is trusted by nobody. It may use bounds to find its sites, and it says what it keeps; whether the
 result still computes the same function is decided afterwards, from the two networks alone
 (`reludsl.rewrite.difference`).
+
+What comes and goes are *units*: elements of a vector, or whole channels where a tensor has positions.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from reludsl.backend import FloatArray, IntArray
+from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.bounds import Bounds
 from reludsl.domain import Box
-from reludsl.network import INPUT
-from reludsl.rewrite.chain import Chain
+from reludsl.layers import AffineLayer, Shape
+from reludsl.network import INPUT, Network, Stage
 
 
 class Preserves(enum.Enum):
@@ -29,9 +32,13 @@ class Preserves(enum.Enum):
     WITHIN = "the function on the domain, up to a bound that is computed afterwards"
 
 
+FRESH = -1
+"""Stands for a neuron that was not there before."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """The neurons of one stage that stay: their stage and indices in the network before."""
+    """The neurons of one stage that stay: their stage and indices in the network before; `FRESH` for new ones."""
 
     stage: int
     neurons: IntArray
@@ -39,84 +46,112 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NeuronMap:
-    """For every hidden stage of the new network, where its neurons stood before, in order.
+    """For every layer of a new network that is not affine, where its elements stood before, in order.
 
     On the domain a kept neuron has the pre-activation that it had, up to the bound that `difference` proves.
+
+    Args:
+        hidden: names of the hidden stages' activations before, in order.
+        elements: name of a layer, the same before and after -> index before of each of its elements.
     """
 
-    stages: tuple[Kept, ...]
+    hidden: tuple[str, ...]
+    elements: Mapping[str, IntArray]
 
     @classmethod
-    def identity(cls, widths: Sequence[int]) -> NeuronMap:
+    def identity(cls, network: Network) -> NeuronMap:
         """Nothing changed."""
-        return cls(tuple(Kept(k, np.arange(n)) for k, n in enumerate(widths)))
+        pieced = [n.name for n in network.cone(network.output) if not isinstance(n.layer, AffineLayer)]
+        names = tuple(str(stage.activation) for stage in network.hidden)
+        return cls(names, {name: np.arange(network.size(name)) for name in pieced})
+
+    @property
+    def stages(self) -> tuple[Kept, ...]:
+        """The hidden stages of the new network, in order."""
+        where = {name: k for k, name in enumerate(self.hidden)}
+        return tuple(Kept(where[name], index) for name, index in self.elements.items() if name in where)
 
     def then(self, later: NeuronMap) -> NeuronMap:
         """This map, followed by a later one."""
         return NeuronMap(
-            tuple(Kept(self.stages[k.stage].stage, self.stages[k.stage].neurons[k.neurons]) for k in later.stages)
+            self.hidden,
+            {
+                name: np.where(index >= 0, self.elements[name][np.maximum(index, 0)], FRESH)
+                for name, index in later.elements.items()
+            },
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Site:
-    """Where a rewrite applies: a stage, and the neurons that it takes out.
+    """Where a rewrite applies: an activation, and the units that it takes out.
 
     Args:
-        basis: for a merge, the neurons that the others are expressed by.
+        stage: name of the activation.
+        units: what goes.
+        basis: for a merge, the units that the others are expressed by.
     """
 
-    stage: int
-    neurons: IntArray
-    basis: IntArray
+    stage: str
+    units: IntArray
+    basis: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rewritten:
     """A rewritten network, and where its neurons come from."""
 
-    chain: Chain
+    network: Network
     map: NeuronMap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Knowledge:
-    """What the finders of sites may use: proved bounds of every pre-activation and post-activation of a chain.
+    """What the finders of sites may use: bounds of what every activation or maximum takes, and of its value.
 
     Args:
-        pre, post: per hidden stage, the lower and upper bounds, each (2, n).
-        source: bounds of what the first dense layer takes, (2, n).
+        input: bounds of the network's input.
+        pre, post: by name of the layer.
     """
 
-    source: FloatArray
-    pre: tuple[FloatArray, ...]
-    post: tuple[FloatArray, ...]
+    input: Box
+    pre: Mapping[str, Box]
+    post: Mapping[str, Box]
 
     @classmethod
-    def of(cls, chain: Chain, bounds: Bounds) -> Knowledge:
-        """Read from the bounds of the network that the chain was read from (or built into)."""
-
-        def pair(name: str) -> FloatArray:
-            box = bounds.boxes[name]
-            return np.stack([box.lower, box.upper])
-
+    def of(cls, network: Network, bounds: Bounds) -> Knowledge:
+        """Read from the bounds of a network."""
+        pieced = [n for n in network.cone(network.output) if not isinstance(n.layer, AffineLayer)]
         return cls(
-            pair(chain.prefix[-1].name if chain.prefix else INPUT),
-            tuple(pair(d.name) for d in chain.layers[:-1]),
-            tuple(pair(d.activation_name) for d in chain.layers[:-1]),
+            bounds.boxes[INPUT],
+            {n.name: network.around(n, bounds.boxes) for n in pieced},
+            {n.name: bounds.boxes[n.name] for n in pieced},
         )
 
-    def before(self, stage: int) -> FloatArray:
-        """Bounds of what a stage's dense layer takes."""
-        return self.source if stage == 0 else self.post[stage - 1]
+    def boxes(self, network: Network, map: NeuronMap) -> dict[str, Box]:
+        """Bounds of every node of a network that was rewritten: those known of the neurons that stay, and intervals."""
+        found = {INPUT: self.input}
+        for node in network.cone(network.output):
+            found[node.name] = node.layer.interval(network.around(node, found))
+            if node.name in map.elements:
+                index = map.elements[node.name]
+                found[node.name] = _with_known(found[node.name], self.post[node.name], index)
+        return found
 
-    def restricted(self, map: NeuronMap) -> Knowledge:
-        """The same bounds for the neurons that stay."""
-        return Knowledge(
-            self.source,
-            tuple(self.pre[k.stage][:, k.neurons] for k in map.stages),
-            tuple(self.post[k.stage][:, k.neurons] for k in map.stages),
-        )
+    def before(self, network: Network, map: NeuronMap, stage: str) -> Box:
+        """Bounds of the pre-activations of an activation in a network that was rewritten."""
+        index = map.elements[stage]
+        known = self.pre[stage]
+        if (index >= 0).all():
+            return Box(known.lower[index], known.upper[index])
+        node = network.by_name[stage]
+        return _with_known(network.around(node, self.boxes(network, map)), known, index)
+
+
+def _with_known(box: Box, known: Box, index: IntArray) -> Box:
+    """A box in which the elements that were there before have the bounds that they had."""
+    old, at = index >= 0, np.maximum(index, 0)
+    return Box(np.where(old, known.lower[at], box.lower), np.where(old, known.upper[at], box.upper))
 
 
 class Rewrite(Protocol):
@@ -132,12 +167,19 @@ class Rewrite(Protocol):
         """What it leaves as it is, when its side condition holds."""
         ...
 
-    def sites(self, chain: Chain, known: Knowledge) -> list[Site]:
-        """Where it applies, by the bounds given."""
+    def sites(self, network: Network, known: Knowledge, map: NeuronMap) -> list[Site]:
+        """Where it applies, by the bounds given.
+
+        Args:
+            map: how the network came from the one that is known about.
+        """
         ...
 
-    def apply(self, chain: Chain, known: Knowledge, site: Site, dtype: np.dtype[np.floating]) -> Rewritten:
-        """The network after it; new weights are rounded to `dtype`, the type of the file."""
+    def apply(
+        self, network: Network, known: Knowledge, map: NeuronMap, site: Site, dtype: np.dtype[np.floating]
+    ) -> Rewritten:
+        """The network after it, and where its neurons stood in the network given; new weights are rounded to `dtype`,
+        the type of the file."""
         ...
 
 
@@ -146,11 +188,35 @@ def rounded(values: FloatArray, dtype: np.dtype[np.floating]) -> FloatArray:
     return np.asarray(values, dtype=dtype).astype(np.float64)
 
 
-def pieces(chain: Chain, known: Knowledge, stage: int) -> tuple[IntArray, FloatArray, FloatArray]:
-    """Per neuron of a stage: the piece it is held on (-1 where none), and that piece's slope and intercept (NaN)."""
-    activation = chain.layers[stage].activation
-    assert activation is not None
-    held = activation.held_piece(Box(*known.pre[stage]))
-    slopes = np.where(held >= 0, np.array(activation.slopes)[np.maximum(held, 0)], np.nan)
-    intercepts = np.where(held >= 0, np.array(activation.intercepts)[np.maximum(held, 0)], np.nan)
-    return held, slopes, intercepts
+def positions(shape: Shape) -> int:
+    """Elements of one unit of a tensor: 1 in a vector, the positions of a channel elsewhere.
+
+    >>> positions((1, 8, 4, 4)), positions((1, 10)), positions((10,))
+    (16, 1, 1)
+    """
+    own = shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
+    return math.prod(own[1:])
+
+
+def whole_units(keep: BoolArray, per_unit: int) -> BoolArray | None:
+    """(units,) which units a choice of elements keeps; None where it cuts through one."""
+    grid = keep.reshape(-1, per_unit)
+    return grid[:, 0] if (grid == grid[:, :1]).all() else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """The pieces that the neurons of a stage are held on: (n,) -1, NaN where they are held on none."""
+
+    held: IntArray
+    slope: FloatArray
+    intercept: FloatArray
+
+    @classmethod
+    def of(cls, network: Network, stage: Stage, box: Box) -> Pieces:
+        """Of a stage whose pre-activations lie in a box."""
+        activation = network.activation(stage)
+        held = activation.held_piece(box)
+        some = np.maximum(held, 0)
+        slope, intercept = activation.slope_of(some), activation.intercept_of(some)
+        return cls(held, np.where(held >= 0, slope, np.nan), np.where(held >= 0, intercept, np.nan))

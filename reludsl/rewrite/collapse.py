@@ -1,38 +1,38 @@
-"""Collapse to a constant: where a whole stage is constant on the domain, so is the network.
+"""Collapse what is constant: where a whole stage is constant on the domain, so is all that follows from it alone.
 
-Nothing from before the stage reaches the output; one dense layer of zero weights holds the value.
+What the constants meet (a sum, a concatenation) is shifted by them; where the output itself is constant, one layer of
+zero weights holds its value.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from reludsl.rewrite.base import Knowledge, NeuronMap, Preserves, Rewritten, Site, rounded
-from reludsl.rewrite.chain import Chain
-from reludsl.rewrite.remove import constant_neurons, constant_values
+from reludsl.network import Network
+from reludsl.rewrite.base import Knowledge, NeuronMap, Preserves, Rewritten, Site
+from reludsl.rewrite.remove import constant_values, stage_of
+from reludsl.rewrite.surgery import Surgery
 
 
 @dataclass(frozen=True, slots=True)
 class Collapse:
-    """A network with a constant stage becomes one dense layer."""
+    """Stages that are constant go, and what follows from them alone."""
 
     name: str = "collapsed"
     preserves: Preserves = Preserves.ON_DOMAIN
 
-    def sites(self, chain: Chain, known: Knowledge) -> list[Site]:
-        for stage in reversed(range(chain.depth)):
-            if constant_neurons(chain, known, stage).all():
-                return [Site(stage, np.arange(chain.layers[stage].width), np.zeros(0, dtype=np.int64))]
-        return []
+    def sites(self, network: Network, known: Knowledge, map: NeuronMap) -> list[Site]:
+        return [
+            Site(str(stage.activation), np.arange(stage.size))
+            for stage in network.hidden
+            if np.isfinite(constant_values(network, known, map, stage)).all()
+        ]
 
-    def apply(self, chain: Chain, known: Knowledge, site: Site, dtype: np.dtype[np.floating]) -> Rewritten:
-        value = constant_values(chain, known, site.stage)
-        for layer in chain.layers[site.stage + 1 :]:
-            z = layer.weight @ value + layer.bias
-            value = z if layer.activation is None else layer.activation(z)
-        last = chain.layers[-1]
-        size = known.source.shape[1]
-        constant = replace(last, weight=np.zeros((last.width, size)), bias=rounded(value, dtype))
-        return Rewritten(chain.with_layers((constant,)), NeuronMap(()))
+    def apply(
+        self, network: Network, known: Knowledge, map: NeuronMap, site: Site, dtype: np.dtype[np.floating]
+    ) -> Rewritten:
+        surgery = Surgery(network, dtype)
+        surgery.constant(site.stage, constant_values(network, known, map, stage_of(network, site.stage)))
+        return surgery.done()

@@ -1,139 +1,390 @@
 """How far two networks can be apart on the domain: the proof behind `equivalence`.
 
-Nothing is taken from the rewrites but which neurons they kept. Layer by layer, the new pre-activations are
-compared with the old ones of the same neurons. With the old network's bounds,
+Nothing is taken from the rewrites but which neurons they kept. Layer by layer, what the new activations take is
+compared with what the old ones of the same neurons take. Both are affine in the values of activations before them; of
+their gap
 
-* a neuron held on one piece is an affine function of what its layer takes, so that the parts which a merge or
-  fold moved around cancel exactly, up to rounding;
-* a neuron that is not held takes any value of its interval: one that was removed wrongly shows as an error of
-  the size of its outgoing weights;
-* a stage that the new network lacks is substituted the same way;
+* equal parts cancel, and where nothing is left the gap is zero;
+* a neuron held on one piece is an affine function of what its layer takes, so that the parts which a merge or fold
+  moved around cancel too, up to rounding;
+* of two neurons whose rows are proportional (`reludsl.rewrite.twins`) one stands for the other;
+* any other neuron is as free as its bounds: one that was removed wrongly shows as an error of the size of its
+  outgoing weights;
+* a neuron that the old network does not have must be held on one piece, and is substituted;
 * what is left over is bounded on the domain, and carried on by |W| and the steepest slope.
 
-All sums are widened by their rounding error, so that the bound holds in exact arithmetic for the weights given.
+That is a backward pass as in `reludsl.bounds.linear`, which rounds outward, so that the bound holds in exact arithmetic
+for the weights given. All facts about the old network come from its proved bounds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from reludsl import numeric
-from reludsl.backend import FloatArray, IntArray
-from reludsl.layers import Activation, AffineLayer
-from reludsl.rewrite.base import Knowledge, NeuronMap, pieces
-from reludsl.rewrite.chain import Chain
-from reludsl.rewrite.merge import affine_rows, constant_sizes
+from reludsl.backend import BoolArray, FloatArray, IntArray
+from reludsl.bounds import Bounds, LinearForm, linear_form, relaxed
+from reludsl.domain import Box
+from reludsl.layers import Affine, AffineLayer, Conv, LinearBounds, MaxLayer, NonlinearLayer, elementwise
+from reludsl.network import INPUT, Network, Node
+from reludsl.rewrite.base import FRESH, NeuronMap, positions
+from reludsl.rewrite.narrow import same_inputs
+from reludsl.rewrite.twins import NONE, Twins, find_twins
+
+LARGEST = 2**22
+"""Elements of the largest array that is worked on at once (32 MB)."""
 
 
-@dataclass(slots=True, eq=False)
-class _Affine:
-    """`matrix @ v + constant +- radius` for a vector v in a box, with `radius` an absolute error."""
-
-    matrix: FloatArray
-    constant: FloatArray
-    radius: FloatArray
-
-    def substitute(self, old: Chain, known: Knowledge, stage: int) -> _Affine:
-        """Replace the post-activations of a stage by what it takes: held neurons exactly, the others by their box."""
-        held, _, _ = pieces(old, known, stage)
-        rows, constants = affine_rows(old, known, stage)
-        box = known.post[stage]
-        free = held < 0
-        centre = np.where(free, 0.5 * (box[0] + box[1]), 0.0)
-        spread = np.where(free, np.maximum(box[1] - centre, centre - box[0]), 0.0)
-        inner = np.where(free, 0.0, self.matrix)
-        magnitude = np.maximum(*np.abs(known.before(stage)))
-        # what the constants were added up from, before anything cancelled in them
-        size = np.abs(rows) @ magnitude + constant_sizes(old, known, stage) + np.abs(centre) + spread
-        terms = rows.shape[0] + rows.shape[1]
-        lost = numeric.gamma(terms + 6) * (np.abs(self.matrix) @ size)
-        lost = np.where(lost == 0, 0.0, lost + numeric.underflow(terms) * (1.0 + magnitude.sum() + size.sum()))
-        return _Affine(
-            inner @ rows,
-            self.constant + self.matrix @ (constants + centre),
-            self.radius + np.abs(self.matrix) @ spread + lost,
-        )
-
-    def largest(self, box: FloatArray) -> FloatArray:
-        """max |.| over the box, rounded up."""
-        centre = 0.5 * (box[0] + box[1])
-        spread = np.maximum(box[1] - centre, centre - box[0])
-        value = np.abs(self.matrix @ centre + self.constant) + np.abs(self.matrix) @ spread + self.radius
-        size = np.abs(self.matrix) @ (np.abs(centre) + spread) + np.abs(self.constant) + self.radius
-        lost = numeric.gamma(2 * box.shape[1] + 6) * size + numeric.underflow(box.shape[1])
-        # a gap of nothing at all is exactly zero: only neurons went that put out zero
-        return numeric.up(value, np.where(size == 0, 0.0, lost))
+POINT = 1e-12
+"""An interval of at most this width, relative to 1 + its largest value, is taken for its ends, not for a line on it."""
 
 
-def output_difference(old: Chain, new: Chain, map: NeuronMap, known: Knowledge) -> FloatArray:
+def output_difference(old: Network, new: Network, map: NeuronMap, proved: Bounds) -> FloatArray:
     """Upper bounds of |new(x) - old(x)| over the domain, output by output: (n_out,).
 
     Args:
         map: which old neurons the new network's neurons claim to be.
-        known: proved bounds of the old network over the domain.
+        proved: bounds of the old network over the domain.
 
-    Infinite where the two cannot be compared (another prefix, suffix or output size).
+    Infinite where the two cannot be compared (other inputs or outputs, layers that are not of one kind).
+
+    >>> from reludsl.bounds import crown
+    >>> from reludsl.layers import Affine, relu
+    >>> net, other = (Network.chain([Affine(np.array([[1.0]]), np.zeros(1)), relu,
+    ...                              Affine(np.array([[w]]), np.zeros(1))], (1,)) for w in (1.0, 1.5))
+    >>> output_difference(net, other, NeuronMap.identity(net), crown(net, Box([-1.0], [2.0]))).round(9)
+    array([1.])
     """
-    outputs = old.layers[-1].width
-    if not _comparable(old, new, map):
-        return np.full(outputs, np.inf)
-    anchor, columns = -1, np.arange(known.source.shape[1])
-    moved = np.zeros(columns.size)
-    for k, layer in enumerate(new.layers):
-        last = k == new.depth
-        stage = old.depth if last else map.stages[k].stage
-        rows = np.arange(outputs) if last else map.stages[k].neurons
-        moved = _layer_difference(old, known, (stage, rows), (anchor, columns), layer.weight, layer.bias, moved)
-        if not last:
-            assert layer.activation is not None
-            moved = numeric.inflated(layer.activation.lipschitz * moved)
-            anchor, columns = stage, rows
-    for node in new.suffix:
-        if isinstance(node.layer, Activation):
-            moved = numeric.inflated(node.layer.lipschitz * moved)
-        else:
-            assert isinstance(node.layer, AffineLayer)
-            moved = numeric.inflated(node.layer.absolute(moved))
-    return moved
+    return Comparison(old, proved).difference(new, map)
 
 
-def _comparable(old: Chain, new: Chain, map: NeuronMap) -> bool:
-    same_ends = [n.layer for n in old.prefix] == [n.layer for n in new.prefix] and [n.layer for n in old.suffix] == [
-        n.layer for n in new.suffix
-    ]
-    increasing = [k.stage for k in map.stages] == sorted({k.stage for k in map.stages})
-    fits = len(map.stages) == new.depth and all(
-        kept.neurons.size == dense.width and old.layers[kept.stage].activation == dense.activation
-        for kept, dense in zip(map.stages, new.layers)
+class Comparison:
+    """An old network, and what of it serves to compare others with it."""
+
+    def __init__(self, old: Network, proved: Bounds) -> None:
+        self.old, self.proved = old, proved
+        self.pieced = {n.name: n for n in old.cone(old.output) if not isinstance(n.layer, AffineLayer)}
+        self.lines = {name: _lines(node, old.around(node, proved.boxes)) for name, node in self.pieced.items()}
+        self._twins: dict[str, Twins] = {}
+
+    def twins(self, name: str) -> Twins:
+        """The twins of an old activation's units."""
+        if name not in self._twins:
+            stage = next((s for s in self.old.hidden if s.activation == name), None)
+            before = None if stage is None else self.old.by_name.get(stage.pre)
+            usable = stage is not None and before is not None and len(before.sources) == 1
+            self._twins[name] = (
+                find_twins(self.old, stage, self.proved.boxes[before.source]) if usable and stage and before else NONE
+            )
+        return self._twins[name]
+
+    def difference(self, new: Network, map: NeuronMap) -> FloatArray:
+        """See `output_difference`."""
+        old = self.old
+        if old.input_size != new.input_size or old.output_size != new.output_size or not self._comparable(new, map):
+            return np.full(old.output_size, np.inf)
+        run = _Run(self, new, map)
+        for node in new.cone(new.output):
+            run.step(node)
+        return run.gap((new.output, np.arange(new.output_size)), (old.output, np.arange(old.output_size)))
+
+    def _comparable(self, new: Network, map: NeuronMap) -> bool:
+        for node in new.cone(new.output):
+            if isinstance(node.layer, AffineLayer):
+                continue
+            index, before = map.elements.get(node.name), self.pieced.get(node.name)
+            if index is None or before is None or index.size != new.size(node.name):
+                return False
+            kept = index[index >= 0]
+            if np.unique(kept).size != kept.size or kept.max(initial=-1) >= self.old.size(node.name):
+                return False
+            if elementwise(node.layer):
+                if not elementwise(before.layer):
+                    return False
+                here = np.flatnonzero(index >= 0)
+                if node.layer.take(here) != before.layer.take(kept):
+                    return False
+        return True
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """One comparison: how far each value of the new network can be from the old one."""
+
+    base: Comparison
+    new: Network
+    map: NeuronMap
+    moved: dict[str, FloatArray] = field(default_factory=dict)
+    boxes: dict[str, Box] = field(default_factory=dict)
+    lines: dict[str, LinearBounds] = field(default_factory=dict)
+    comparable: bool = True
+
+    def step(self, node: Node) -> None:
+        """The box of a new node, and how far it is from the old one where it is not affine."""
+        if not self.boxes:
+            self.boxes[INPUT] = self.base.proved.boxes[INPUT]
+        around = self.new.around(node, self.boxes)
+        box = node.layer.interval(around)
+        if not isinstance(node.layer, AffineLayer):
+            index = self.map.elements[node.name]
+            self.moved[node.name] = moved = self._moved(node, index)
+            known = self.base.proved.boxes[node.name]
+            kept, at = (index >= 0) & np.isfinite(moved), np.maximum(index, 0)
+            width = np.where(kept, moved, 0.0)
+            low, high = numeric.down(known.lower[at], width), numeric.up(known.upper[at], width)
+            low, high = (
+                np.where(kept, np.maximum(low, box.lower), box.lower),
+                np.where(kept, np.minimum(high, box.upper), box.upper),
+            )
+            # rounding may cross bounds that meet
+            box = Box(np.minimum(low, high), np.maximum(low, high))
+            self.lines[node.name] = _lines(node, around)
+            new = index == FRESH
+            if new.any():
+                # a new neuron means what its line says, or nothing at all
+                held = elementwise(node.layer) and (node.layer.held_piece(around)[new] >= 0).all()
+                self.comparable &= bool(held)
+        self.boxes[node.name] = box
+
+    def _moved(self, node: Node, index: IntArray) -> FloatArray:
+        """|new - old| of the elements of a node that stay; 0 for new ones."""
+        old = self.base.pieced[node.name]
+        layer = node.layer
+        moved = np.zeros(index.size)
+        if elementwise(layer):
+            kept = np.flatnonzero(index >= 0)
+            gap = self.gap((node.source, kept), (old.source, index[kept]))
+            moved[kept] = np.where(gap == 0, 0.0, numeric.inflated(layer.lipschitz * gap))
+            return moved
+        taken = sum(self.new.size(source) for source in node.sources)
+        inputs = same_inputs(node.layer, old.layer, index, taken)
+        if inputs is None:
+            return np.full(index.size, np.inf)
+        gap = np.zeros(taken)
+        for part, mine, theirs in _by_source(self.new, node, self.base.old, old, inputs):
+            gap[part] = self.gap(mine, theirs)
+        if isinstance(layer, MaxLayer):
+            return np.asarray(layer(gap))
+        assert isinstance(layer, NonlinearLayer)
+        return np.full(index.size, numeric.inflated(np.asarray(layer.lipschitz * gap.max(initial=0.0))))
+
+    def gap(self, mine: tuple[str, IntArray], theirs: tuple[str, IntArray]) -> FloatArray:
+        """|new - old| of some elements of a new node and of an old one, one by one."""
+        (name, rows), (before, at) = mine, theirs
+        if rows.size != at.size or not self.comparable:
+            return np.full(rows.size, np.inf)
+        if self._same(name, before) and np.array_equal(rows, at):
+            return np.zeros(rows.size)
+        widest = max([1, *(self.base.old.size(n.name) for n in self.base.old.cone(self.base.old.output))])
+        count = max(16, LARGEST // widest)
+        gap = np.zeros(rows.size)
+        different = np.flatnonzero(~self._equal_rows(name, rows, before, at))
+        for start in range(0, different.size, count):
+            part = different[start : start + count]
+            gap[part] = self._gap(name, rows[part], before, at[part])
+        return gap
+
+    def _equal_rows(self, name: str, rows: IntArray, before: str, at: IntArray) -> BoolArray:
+        """Elements that layers of weights compute alike, of one value that did not move."""
+        mine, theirs = self.new.by_name.get(name), self.base.old.by_name.get(before)
+        none = np.zeros(rows.size, dtype=np.bool_)
+        if mine is None or theirs is None or len(mine.sources) != 1 or len(theirs.sources) != 1:
+            return none
+        if not self._same(mine.source, theirs.source):
+            return none
+        a, b = mine.layer, theirs.layer
+        if isinstance(a, Affine) and isinstance(b, Affine) and a.weight.shape[1] == b.weight.shape[1]:
+            return np.asarray(_equal(a.dense[rows], b.dense[at]) & (a.offset[rows] == b.offset[at]))
+        if isinstance(a, Conv) and isinstance(b, Conv) and a.geometry == b.geometry:
+            per_channel = self.new.size(name) // len(a.weight)
+            same_place = rows % per_channel == at % per_channel
+            first, second = rows // per_channel, at // per_channel
+            # channel by channel first: there may be thousands of positions
+            pairs, inverse = np.unique(np.stack([first, second]), axis=1, return_inverse=True)
+            alike = _equal(a.weight[pairs[0]], b.weight[pairs[1]]) & (a.offset[pairs[0]] == b.offset[pairs[1]])
+            return np.asarray(same_place & alike[inverse.ravel()])
+        return none
+
+    def _same(self, name: str, before: str) -> bool:
+        """The very same layers on values that did not move at all."""
+        pending = [(name, before)]
+        while pending:
+            mine, theirs = pending.pop()
+            if mine == INPUT or theirs == INPUT:
+                if mine != theirs:
+                    return False
+                continue
+            if mine in self.moved or theirs in self.base.pieced:
+                index = self.map.elements.get(mine)
+                unmoved = mine == theirs and mine in self.moved and not self.moved[mine].any()
+                if not unmoved or index is None or not np.array_equal(index, np.arange(self.base.old.size(theirs))):
+                    return False
+                continue
+            a, b = self.new.by_name[mine], self.base.old.by_name[theirs]
+            if a.layer is not b.layer or len(a.sources) != len(b.sources):
+                return False
+            pending.extend(zip(a.sources, b.sources))
+        return True
+
+    def _gap(self, name: str, rows: IntArray, before: str, at: IntArray) -> FloatArray:
+        mine, captured = self._new_form(name, rows)
+        theirs = self._old_form(before, at)
+        constant = mine.offset - theirs.offset
+        error = mine.error + theirs.error
+        same = numeric.exact_sum(mine.offset, -theirs.offset)
+        error = error + np.where(same, 0.0, 2 * numeric.UNIT * np.abs(constant))
+        seeds: dict[str, FloatArray] = {}
+        for source, coefficients in captured.items():
+            index = self.map.elements[source]
+            kept = index >= 0
+            spread = np.zeros((rows.size, self.base.old.size(source)))
+            spread[:, index[kept]] = coefficients[:, kept]
+            seeds[source] = spread
+            moved = np.where(kept, self.moved[source], 0.0)
+            error = error + _carried(coefficients, moved)
+        seeds[INPUT] = mine.coefficients
+        for source, coefficients in {**theirs.left, INPUT: theirs.coefficients}.items():
+            here = seeds.get(source)
+            if here is None:
+                seeds[source] = -coefficients
+                continue
+            total = here - coefficients
+            if not numeric.exact_sum(here, -coefficients).all():
+                reach = self.base.proved.boxes[source].magnitude
+                lost = 2 * numeric.UNIT * (np.abs(total) @ reach) + numeric.underflow(reach.size)
+                error = error + np.where(numeric.exact_sum(here, -coefficients).all(axis=-1), 0.0, lost)
+            seeds[source] = total
+        seeds = {source: a for source, a in seeds.items() if a.any()}
+        widest = np.maximum(np.abs(constant), 0.0)
+        touched = np.zeros(rows.size, dtype=np.bool_)
+        for a in seeds.values():
+            touched |= a.any(axis=1)
+        if not touched.any():
+            return np.asarray(numeric.up(widest, error))
+        chosen = np.flatnonzero(touched)
+        above = self._largest({source: a[chosen] for source, a in seeds.items()})
+        below = self._largest({source: -a[chosen] for source, a in seeds.items()})
+        ends = np.maximum(numeric.plus_up(above, constant[chosen]), numeric.plus_up(below, -constant[chosen]))
+        widest[chosen] = np.maximum(ends, 0.0)
+        return np.asarray(numeric.up(widest, error))
+
+    def _new_form(self, name: str, rows: IntArray) -> tuple[LinearForm, dict[str, FloatArray]]:
+        """Elements of a new value over the values of activations and the input, and the coefficients of those kept."""
+        captured: dict[str, FloatArray] = {}
+
+        def capture(node: Node, a: FloatArray) -> tuple[FloatArray, FloatArray]:
+            kept = self.map.elements[node.name] >= 0
+            captured[node.name] = np.where(kept, a, 0.0)
+            return np.where(kept, 0.0, a), np.zeros(a.shape[:-1])
+
+        fresh = any((self.map.elements[n] == FRESH).any() for n in self.moved)
+        stops = () if fresh else tuple(self.moved)
+        form = linear_form(self.new, {name: _units(rows, self.new.size(name))}, self.boxes, self.lines, stops, capture)
+        captured.update(form.left)
+        return form, captured
+
+    def _old_form(self, name: str, at: IntArray) -> LinearForm:
+        old = self.base.old
+        seeds = {name: _units(at, old.size(name))}
+        return linear_form(old, seeds, self.base.proved.boxes, self.base.lines, tuple(self.base.pieced))
+
+    def _largest(self, seeds: Mapping[str, FloatArray]) -> FloatArray:
+        """Upper bounds of a combination of old values: those seeded, and those that the new network lacks, are replaced
+        by what they are made of; what is before them lies in its box."""
+        old = self.base.old
+        missing = {name for name in self.base.pieced if name not in self.moved}
+        stops = tuple(name for name in self.base.pieced if name not in seeds and name not in missing)
+        form = linear_form(old, seeds, self.base.proved.boxes, self.base.lines, stops, self._exchange)
+        total, error, exact = form.offset, form.error, form.exact
+        for source, a in {**form.left, INPUT: form.coefficients}.items():
+            ends = a.any(axis=1)
+            if not ends.any():
+                continue
+            domain = self.base.proved.domain if source == INPUT else self.base.proved.boxes[source]
+            total = numeric.plus_up(total, np.where(ends, domain.support(a), 0.0))
+            exact = exact & ~ends
+        return np.asarray(numeric.up(total, np.where(exact, 0.0, error + numeric.gamma(4) * form.size)))
+
+    def _exchange(self, node: Node, a: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Coefficients of neurons that are free, moved to the twins they have."""
+        nothing = np.zeros(a.shape[:-1])
+        layer = node.layer
+        if not elementwise(layer):
+            return a, nothing
+        twins = self.base.twins(node.name)
+        if not len(twins):
+            return a, nothing
+        held = layer.held_piece(self.base.old.around(node, self.base.proved.boxes)) >= 0
+        per_unit = positions(self.base.old.shapes[node.name])
+        free = ~np.asarray(held.reshape(-1, per_unit).all(axis=1))[twins.unit]
+        if not free.any():
+            return a, nothing
+        unit, other = (_elements(side[free], per_unit) for side in (twins.unit, twins.other))
+        factor, distance = (np.repeat(side[free], per_unit) for side in (twins.factor, twins.distance))
+        moved = a[:, unit]
+        after = a.copy()
+        after[:, unit] = 0.0
+        np.add.at(after.T, other, (moved * factor).T)
+        reach = self.base.proved.boxes[node.name].magnitude
+        size = np.abs(moved) @ (factor * reach[other]) + np.abs(a[:, other]) @ reach[other]
+        lost = numeric.gamma(2 * unit.size) * size + numeric.underflow(unit.size)
+        cost = numeric.inflated(np.abs(moved) @ (layer.lipschitz * distance))
+        exact = ~moved.any(axis=1)
+        return after, np.where(exact, 0.0, cost + lost)
+
+
+def _equal(a: FloatArray, b: FloatArray) -> BoolArray:
+    """Which rows of two arrays are the same."""
+    return np.asarray((a == b).all(axis=tuple(range(1, a.ndim))))
+
+
+def _elements(units: IntArray, per_unit: int) -> IntArray:
+    return (units[:, None] * per_unit + np.arange(per_unit)).ravel()
+
+
+def _units(rows: IntArray, size: int) -> FloatArray:
+    """Rows of the identity."""
+    out = np.zeros((rows.size, size))
+    out[np.arange(rows.size), rows] = 1.0
+    return out
+
+
+def _carried(coefficients: FloatArray, moved: FloatArray) -> FloatArray:
+    """|C| moved, rounded up; infinite where something that counts has moved without bound."""
+    finite = np.where(np.isfinite(moved), moved, 0.0)
+    lost = numeric.inflated(np.abs(coefficients) @ finite)
+    unbounded = (coefficients[:, ~np.isfinite(moved)] != 0).any(axis=1)
+    return np.where(unbounded, np.inf, lost)
+
+
+def _lines(node: Node, around: Box) -> LinearBounds:
+    """The relaxation of a layer; of a neuron with one input, its value, which may be known from more than its layer."""
+    layer = node.layer
+    line = relaxed(layer, around)
+    point = around.upper - around.lower <= POINT * (1.0 + around.magnitude)
+    if not elementwise(layer) or not point.any():
+        return line
+    value = layer.interval(around)
+    return LinearBounds(
+        np.where(point, 0.0, np.asarray(line.lower_slope)),
+        np.where(point, value.lower, line.lower_offset),
+        np.where(point, 0.0, np.asarray(line.upper_slope)),
+        np.where(point, value.upper, line.upper_offset),
     )
-    return same_ends and increasing and fits and old.layers[-1].width == new.layers[-1].width
 
 
-def _layer_difference(
-    old: Chain,
-    known: Knowledge,
-    target: tuple[int, IntArray],
-    anchor: tuple[int, IntArray],
-    weight: FloatArray,
-    bias: FloatArray,
-    moved: FloatArray,
-) -> FloatArray:
-    """|W' h' + b' - g| for the old pre-activations g of the target neurons, where |h' - h| <= moved at the anchor."""
-    stage, rows = target
-    layer = old.layers[stage]
-    gap = _Affine(-layer.weight[rows], bias - layer.bias[rows], numeric.UNIT * np.abs(bias - layer.bias[rows]))
-    for between in range(stage - 1, anchor[0], -1):
-        gap = gap.substitute(old, known, between)
-    matrix = gap.matrix.copy()
-    matrix[:, anchor[1]] += weight
-    gap.radius = gap.radius + numeric.inflated(np.abs(weight) @ moved)
-    box = known.source if anchor[0] < 0 else known.post[anchor[0]]
-    reach = np.maximum(*np.abs(box))
-    gap.radius = gap.radius + 2 * numeric.UNIT * (np.abs(matrix) @ reach)
-    gap = _Affine(matrix, gap.constant, gap.radius)
-    if anchor[0] >= 0:
-        gap = gap.substitute(old, known, anchor[0])
-        box = known.before(anchor[0])
-    return gap.largest(box)
+def _by_source(
+    new: Network, node: Node, old: Network, before: Node, inputs: IntArray
+) -> Iterator[tuple[IntArray, tuple[str, IntArray], tuple[str, IntArray]]]:
+    """Elements of new and old sources that stand for each other: inputs of the new layer, and both sides."""
+    ends_new = np.cumsum([0, *(new.size(s) for s in node.sources)])
+    ends_old = np.cumsum([0, *(old.size(s) for s in before.sources)])
+    for k, source in enumerate(node.sources):
+        mine = np.arange(ends_new[k], ends_new[k + 1])
+        for j, name in enumerate(before.sources):
+            part = mine[(inputs[mine] >= ends_old[j]) & (inputs[mine] < ends_old[j + 1])]
+            if part.size:
+                yield part, (source, part - ends_new[k]), (name, inputs[part] - ends_old[j])

@@ -11,14 +11,62 @@ them over six decades) but by the bound on the output change that the result has
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg
 
 from reludsl.backend import FloatArray, IntArray
-from reludsl.rewrite.base import Kept, Knowledge, NeuronMap, Preserves, Rewritten, Site, pieces, rounded
-from reludsl.rewrite.chain import Chain
+from reludsl.domain import Box
+from reludsl.layers import Affine
+from reludsl.network import Network, Stage
+from reludsl.rewrite.base import Knowledge, NeuronMap, Pieces, Preserves, Rewritten, Site
+from reludsl.rewrite.mix import Mixture, mix, mixable
+from reludsl.rewrite.remove import stage_of
+from reludsl.rewrite.surgery import Surgery
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Post-activations of the held neurons of a stage as `slope @ x + constant` of what their layer takes; 0 elsewhere.
+
+    Args:
+        pieces: which are held, and on what.
+        before: bounds of x.
+    """
+
+    slope: FloatArray
+    constant: FloatArray
+    pieces: Pieces
+    before: Box
+
+    @property
+    def centre(self) -> FloatArray:
+        """The middle of x."""
+        return 0.5 * (self.before.lower + self.before.upper)
+
+    @property
+    def scaled(self) -> FloatArray:
+        """The slopes times half the widths of x: a column that is constant on the domain does not count."""
+        return self.slope * (0.5 * (self.before.upper - self.before.lower))
+
+    @property
+    def active(self) -> IntArray:
+        """Neurons held on a sloped piece."""
+        return np.flatnonzero(np.isfinite(self.pieces.slope) & (self.pieces.slope != 0))
+
+
+def affine_rows(network: Network, known: Knowledge, map: NeuronMap, stage: Stage) -> Rows | None:
+    """The rows of a stage whose pre-activations one affine layer computes; None for another."""
+    node = network.by_name.get(stage.pre)
+    if node is None or not isinstance(node.layer, Affine) or len(node.sources) != 1:
+        return None
+    pieces = Pieces.of(network, stage, known.before(network, map, str(stage.activation)))
+    held = pieces.held >= 0
+    scale = np.where(held, pieces.slope, 0.0)
+    before = known.boxes(network, map)[node.source]
+    constant = scale * node.layer.offset + np.where(held, pieces.intercept, 0.0)
+    return Rows(scale[:, None] * node.layer.dense, constant, pieces, before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,65 +76,33 @@ class Merge:
     name: str = "merged"
     preserves: Preserves = Preserves.WITHIN
 
-    def sites(self, chain: Chain, known: Knowledge) -> list[Site]:
+    def sites(self, network: Network, known: Knowledge, map: NeuronMap) -> list[Site]:
         """The boldest candidate of every stage."""
-        found = []
-        for stage in range(chain.depth):
-            options = candidates(chain, known, stage)
-            if options:
-                found.append(options[0])
-        return found
+        options = (candidates(network, known, map, stage) for stage in network.hidden)
+        return [found[0] for found in options if found]
 
-    def apply(self, chain: Chain, known: Knowledge, site: Site, dtype: np.dtype[np.floating]) -> Rewritten:
-        layer, later = chain.layers[site.stage], chain.layers[site.stage + 1]
-        rows, constants = affine_rows(chain, known, site.stage)
-        coefficient = combination(rows, known.before(site.stage), site)
-        weight = later.weight.copy()
-        gone, basis = site.neurons, site.basis
-        moved = later.weight[:, gone]
-        weight[:, basis] = rounded(later.weight[:, basis] + moved @ coefficient, dtype)
-        # the bias takes the constant parts, and what rounding the weights does at the centre of the domain
-        centre = known.before(site.stage).mean(axis=0)
-        value = rows @ centre + constants
-        lost = later.weight[:, basis] @ value[basis] + moved @ value[gone] - weight[:, basis] @ value[basis]
-        stay = np.ones(layer.width, dtype=np.bool_)
-        stay[gone] = False
-        layers = list(chain.layers)
-        layers[site.stage] = replace(layer, weight=layer.weight[stay], bias=layer.bias[stay])
-        layers[site.stage + 1] = replace(later, weight=weight[:, stay], bias=rounded(later.bias + lost, dtype))
-        kept = list(NeuronMap.identity([d.width for d in chain.layers[:-1]]).stages)
-        kept[site.stage] = Kept(site.stage, np.flatnonzero(stay))
-        return Rewritten(chain.with_layers(tuple(layers)), NeuronMap(tuple(kept)))
+    def apply(
+        self, network: Network, known: Knowledge, map: NeuronMap, site: Site, dtype: np.dtype[np.floating]
+    ) -> Rewritten:
+        rows = affine_rows(network, known, map, stage_of(network, site.stage))
+        assert rows is not None
+        coefficient = combination(rows, site)
+        value = rows.slope @ rows.centre + rows.constant
+        constant = rows.constant[site.units] - coefficient @ rows.constant[site.basis]
+        surgery = Surgery(network, dtype)
+        mix(surgery, site.stage, Mixture(site.units, site.basis, coefficient, constant, value))
+        return surgery.done()
 
 
-def affine_rows(chain: Chain, known: Knowledge, stage: int) -> tuple[FloatArray, FloatArray]:
-    """Post-activations of held neurons as rows @ x + constants; zero for the others."""
-    layer = chain.layers[stage]
-    held, slope, intercept = pieces(chain, known, stage)
-    scale = np.where(held >= 0, slope, 0.0)
-    return scale[:, None] * layer.weight, scale * layer.bias + np.where(held >= 0, intercept, 0.0)
-
-
-def constant_sizes(chain: Chain, known: Knowledge, stage: int) -> FloatArray:
-    """|s b| + |c| behind the constants of `affine_rows`: what their rounding error is measured by."""
-    held, slope, intercept = pieces(chain, known, stage)
-    size = np.abs(slope * chain.layers[stage].bias) + np.abs(intercept)
-    return np.where(held >= 0, size, 0.0)
-
-
-def _scaled(rows: FloatArray, before: FloatArray) -> FloatArray:
-    return np.asarray(rows * (0.5 * (before[1] - before[0])))
-
-
-def combination(rows: FloatArray, before: FloatArray, site: Site) -> FloatArray:
-    """a with rows[neurons] = a @ rows[basis] in the least-squares sense on the domain's width: (gone, basis)."""
-    scaled = _scaled(rows, before)
+def combination(rows: Rows, site: Site) -> FloatArray:
+    """a with rows[units] = a @ rows[basis] in the least-squares sense on the domain's width: (gone, basis)."""
+    scaled = rows.scaled
     if not site.basis.size:
-        return np.zeros((site.neurons.size, 0))
-    return np.asarray(linalg.lstsq(scaled[site.basis].T, scaled[site.neurons].T)[0].T)
+        return np.zeros((site.units.size, 0))
+    return np.asarray(linalg.lstsq(scaled[site.basis].T, scaled[site.units].T)[0].T)
 
 
-def candidates(chain: Chain, known: Knowledge, stage: int, threshold: float = 0.5) -> list[Site]:
+def candidates(network: Network, known: Knowledge, map: NeuronMap, stage: Stage, threshold: float = 0.5) -> list[Site]:
     """Merges of one stage, the boldest first: bases of the numerical rank, then one neuron more at a time.
 
     Pivoted QR orders the neurons; the first r of them are the basis of size r. Sizes below the numerical rank
@@ -95,16 +111,17 @@ def candidates(chain: Chain, known: Knowledge, stage: int, threshold: float = 0.
     Args:
         threshold: of the pivoting, see `pivot_order`.
     """
-    _, slope, _ = pieces(chain, known, stage)
-    active = np.flatnonzero(np.isfinite(slope) & (slope != 0))
-    if active.size < 2:
+    name = str(stage.activation)
+    if not mixable(network, name):
         return []
-    rows, _ = affine_rows(chain, known, stage)
-    scaled = _scaled(rows, known.before(stage))[active]
-    order, left = pivot_order(scaled, threshold)
+    rows = affine_rows(network, known, map, stage)
+    if rows is None or rows.active.size < 2:
+        return []
+    active = rows.active
+    order, left = pivot_order(rows.scaled[active], threshold)
     smallest = int((left > 1e-3 * left[0]).sum()) if left[0] > 0 else 0
     pivots = active[order]
-    return [_site(stage, pivots, r) for r in range(smallest, active.size)]
+    return [Site(name, np.sort(pivots[r:]), np.sort(pivots[:r])) for r in range(smallest, active.size)]
 
 
 def pivot_order(rows: FloatArray, threshold: float = 0.5) -> tuple[IntArray, FloatArray]:
@@ -129,7 +146,3 @@ def pivot_order(rows: FloatArray, threshold: float = 0.5) -> tuple[IntArray, Flo
             direction = residual[chosen] / norms[chosen]
             residual -= np.outer(residual @ direction, direction)
     return order, left
-
-
-def _site(stage: int, pivots: IntArray, size: int) -> Site:
-    return Site(stage, np.sort(pivots[size:]), np.sort(pivots[:size]))

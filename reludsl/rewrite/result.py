@@ -15,13 +15,12 @@ import numpy as np
 from reludsl.backend import FloatArray
 from reludsl.bounds import Bounds, crown, forward_errors, settle_ties
 from reludsl.domain import Domain
-from reludsl.errors import InvalidInput
+from reludsl.errors import InvalidInput, UnsupportedOperator
 from reludsl.expr import Input, as_domain
 from reludsl.io.rounding import rounded
 from reludsl.network import Network
 from reludsl.progress import OnProgress, silent
 from reludsl.rewrite.base import Knowledge, NeuronMap
-from reludsl.rewrite.chain import chain_of, obstacle
 from reludsl.rewrite.driver import Driver, Step
 from reludsl.rewrite.fold import FoldPolicy
 
@@ -69,7 +68,8 @@ class Compression:
         """Neurons that went, by rewrite: removed, merged, folded, collapsed."""
         total = dict.fromkeys(("removed", "merged", "folded", "collapsed"), 0)
         for step in self.log:
-            total[step.rewrite] += step.neurons
+            if step.rewrite in total:
+                total[step.rewrite] += step.neurons
         return total
 
 
@@ -104,27 +104,20 @@ def rewrite_network(
     """
     start = time.perf_counter()
     domain = as_domain(where)
-    chain = chain_of(network)
     checked = settle_ties(crown(network, domain)) if proved is None else proved
     tolerance = _tolerance(network, domain, checked)
     if not _is_exact(network, dtype):
         # the weights are no numbers of that type, so that a file of it would hold another network
         dtype = np.float64
-    if chain is None:
-        reason = f"nothing was rewritten: {obstacle(network)}"
-        none = np.zeros(network.output_size)
-        identity = NeuronMap.identity([s.size for s in network.hidden])
-        kind = np.dtype(dtype)
-        return Compression(network, network, identity, (), none, tolerance, kind, reason, time.perf_counter() - start)
-    known, proof = Knowledge.of(chain, bounds), Knowledge.of(chain, checked)
-    best = Driver(chain, known, proof, tolerance, fold, np.dtype(dtype), progress).run()
+    known = Knowledge.of(network, bounds)
+    best = Driver(network, known, checked, tolerance, fold, np.dtype(dtype), progress).run()
     if best.dropped and best.dtype != np.float64:
-        double = Driver(chain, known, proof, tolerance, fold, np.dtype(np.float64), progress).run()
+        double = Driver(network, known, checked, tolerance, fold, np.dtype(np.float64), progress).run()
         if double.neurons < best.neurons and (double.error <= tolerance).all():
             best = double
     return Compression(
         network,
-        best.chain.build(),
+        best.network,
         best.map,
         best.log,
         best.error,
@@ -139,7 +132,8 @@ def _is_exact(network: Network, dtype: type[np.floating]) -> bool:
     """Whether every constant of the network is a number of that type."""
     try:
         return rounded(network, dtype) is network
-    except InvalidInput:
+    except (InvalidInput, UnsupportedOperator):
+        # a layer type without a file format is used as it is
         return False
 
 

@@ -107,7 +107,12 @@ def stable(
     ledger = Ledger(first, Witnesses(first), strict)
     ledger.rungs.append(Rung("interval", ledger.decided(), time.perf_counter() - start))
     run = _Run(ledger, domain, np.random.default_rng(seed), Budget(start, time_limit), progress)
-    pool = seeds(network, domain, run.rng) if chosen is Method.AUTO else domain.project(np.zeros((1, domain.size)))
+    if chosen is Method.AUTO:
+        # a first stage of many neurons would give more points than are worth a forward pass
+        open_ = np.flatnonzero(ledger.pieces(network.hidden[0]) == UNKNOWN) if network.hidden else None
+        pool = seeds(network, domain, run.rng, neurons=open_)
+    else:
+        pool = domain.project(np.zeros((1, domain.size)))
     with run.rung("witnesses"):
         if data is not None:
             ledger.witnesses.add(network.batch(data))
@@ -139,8 +144,7 @@ def _report(ledger: Ledger, domain: Domain, seconds: float) -> Facts:
     stages = []
     for stage in network.hidden:
         piece = ledger.pieces(stage)
-        slopes = np.array(network.activation(stage).slopes)
-        slope = np.where(piece >= 0, slopes[np.maximum(piece, 0)], np.nan)
+        slope = network.activation(stage).slope_of(piece)
         stages.append(StageFacts(stage, piece, slope, ledger.bounds.pre(stage)))
         for neuron in np.flatnonzero(piece == UNKNOWN).tolist():
             ledger.unknown.setdefault((stage.index, neuron), Unknown("no rung decided it", 0.0))

@@ -148,13 +148,7 @@ class Ledger:
 
     def held(self, stage: Stage) -> IntArray:
         """The piece that each neuron is proved to stay on, -1 where not."""
-        activation = self.bounds.network.activation(stage)
-        box = self.bounds.pre(stage)
-        if not self.strict:
-            return activation.held_piece(box)
-        breaks = np.array(activation.breaks)
-        below = np.searchsorted(breaks, box.lower, side="left")
-        return np.where(below == np.searchsorted(breaks, box.upper, side="right"), below, -1)
+        return self.bounds.network.activation(stage).held_piece(self.bounds.pre(stage), self.strict)
 
     def pieces(self, stage: Stage) -> IntArray:
         """Piece, UNSTABLE or UNKNOWN per neuron.
@@ -173,16 +167,15 @@ class Ledger:
     def goals(self, stage: Stage) -> Goals:
         """What is still to be shown: for each undecided neuron, to pass the next break up, and the next down."""
         open_ = self.pieces(stage) == UNKNOWN
-        breaks = np.array(self.bounds.network.activation(stage).breaks)
+        activation = self.bounds.network.activation(stage)
         seen, box = self.witnesses.stages[stage.index], self.bounds.pre(stage)
         low, high = seen.low + seen.low_error, seen.high - seen.high_error
-        above = np.searchsorted(breaks, high, side="left")
-        below = np.searchsorted(breaks, low, side="right") - 1
-        up, down = breaks[np.minimum(above, breaks.size - 1)], breaks[np.maximum(below, 0)]
+        # infinite where there is no break left, and no box reaches that
+        up, down = activation.break_above(high), activation.break_below(low)
         beyond_up = box.upper >= up if self.strict else box.upper > up
         beyond_down = box.lower <= down if self.strict else box.lower < down
-        rising = np.flatnonzero(open_ & (above < breaks.size) & beyond_up)
-        falling = np.flatnonzero(open_ & (below >= 0) & beyond_down)
+        rising = np.flatnonzero(open_ & beyond_up)
+        falling = np.flatnonzero(open_ & beyond_down)
         return Goals(
             stage,
             np.concatenate([rising, falling]),

@@ -1,10 +1,13 @@
-"""What people who extend reludsl test with: the laws for backends, and the exact oracle behind them.
+"""What people who extend reludsl test with: the laws for backends and for layers, and the exact oracle behind them.
 
 Importing this needs neither pytest nor a solver. Strategies for hypothesis: `reludsl.testing.strategies`.
 """
 
 from __future__ import annotations
 
+from reludsl.testing.check_layer import LAYER_LAWS as LAYER_LAWS
+from reludsl.testing.check_layer import LayerLaw as LayerLaw
+from reludsl.testing.check_layer import check_layer as check_layer
 from reludsl.testing.conformance import conformance as conformance
 from reludsl.testing.conformance import failures as failures
 from reludsl.testing.enumeration import EnumerationBackend as EnumerationBackend
@@ -12,4 +15,14 @@ from reludsl.testing.laws import LAWS as LAWS
 from reludsl.testing.laws import Law as Law
 from reludsl.testing.oracle import extremes as extremes
 
-__all__ = ["LAWS", "EnumerationBackend", "Law", "conformance", "extremes", "failures"]
+__all__ = [
+    "LAWS",
+    "LAYER_LAWS",
+    "EnumerationBackend",
+    "Law",
+    "LayerLaw",
+    "check_layer",
+    "conformance",
+    "extremes",
+    "failures",
+]
