@@ -84,9 +84,10 @@ def test_file_comes_back_bit_for_bit(file: tuple[str, Path], suffix: str, tmp_pa
     np.testing.assert_array_equal(again(x), net(x))
 
 
-def test_file_becomes_a_module_of_torch_and_is_read_from_it(file: tuple[str, Path], need: Need) -> None:
+@pytest.mark.parametrize("name", ["Convnet_maxpool", "cifar10_small", "resnet_2b"])
+def test_file_becomes_a_module_of_torch_and_is_read_from_it(name: str, data_file: DataFile, need: Need) -> None:
     torch = need("torch")
-    net = loaded(file[1])[0]
+    net = loaded(data_file(f"vnncomp_conv/{name}.onnx"))[0]
     made = to_torch(net, np.float64)
     x = np.random.default_rng(0).random((3, net.input_size))
     with torch.no_grad():

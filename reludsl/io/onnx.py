@@ -3,6 +3,7 @@
     net = read_onnx("model.onnx")             the file as it is; compared with onnxruntime where installed
     net, report = read_with_report("model.onnx")
     write_onnx(net, "smaller.onnx")           float32, whole or not at all
+    register_operator(op_type, read)          an operator of your own
 
 What a file means: its constants are exact rational numbers and its arithmetic is exact; that a runtime
 rounds is measured at import (`ImportReport.difference`), not modelled. A free axis counts as 1, so that a
@@ -74,7 +75,7 @@ def read_onnx(path: str | os.PathLike[str], *, check: bool = True) -> Network:
         FileProblem: missing, a folder, truncated, no ONNX.
         InvalidInput: NaN or infinite weights, several inputs or outputs, shapes that do not fit, or results
             that differ from onnxruntime's.
-        UnsupportedOperator: an operator that no layer stands for, or branches that meet.
+        UnsupportedOperator: an operator that no layer stands for.
     """
     return read_with_report(path, check=check)[0]
 

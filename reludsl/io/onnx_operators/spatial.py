@@ -13,7 +13,8 @@ from reludsl.io.onnx_operators.common import Operator, attributes, given, intege
 if TYPE_CHECKING:
     from reludsl.io.onnx_reader import Reading
 
-MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}
+MODES = ("constant", "reflect", "edge", "wrap")
+"""Of Pad; numpy calls them the same."""
 
 
 def _conv(reading: Reading, node: Any, label: str) -> str:
@@ -118,7 +119,7 @@ def _pad(reading: Reading, node: Any, label: str) -> str:
     for axis, before, after in zip(axes, pads, pads[len(axes) :]):
         widths[axis] = (before, after)
     value = 0.0 if fill is None or not np.size(fill) else float(np.ravel(fill)[0])
-    return reading.build.pad(label, source, widths, MODES[mode], value)
+    return reading.build.pad(label, source, widths, mode, value)
 
 
 OPERATORS: Mapping[str, Operator] = {
