@@ -17,7 +17,7 @@ from reludsl.answer import Verdict
 from reludsl.bench import Query, Summary
 from reludsl.bounds import Bounds
 from reludsl.compare import Comparison, Row
-from reludsl.network import Network
+from reludsl.network import INPUT, Network
 from reludsl.plugins import BackendInfo
 from reludsl.rewrite import Compression
 from reludsl.stability import Facts
@@ -75,12 +75,16 @@ def _bar(parts: Sequence[tuple[int, str]], total: int, width: int = 24) -> Text:
 
 
 def inspect_table(name: str, network: Network) -> RenderableType:
-    """Layers with kind, shape and parameters."""
+    """Layers with kind, shape and parameters; where branches meet or part, also with what each takes."""
     title = f"{name}: {network.neurons} hidden neurons, {network.parameters:,} parameters"
-    table = _table("layer", "kind", "shape", "parameters")
+    before = [INPUT, *(node.name for node in network.nodes)]
+    # in a chain every layer takes the one above it
+    takes = {n.name: ", ".join(n.sources) if n.sources != (b,) else "" for n, b in zip(network.nodes, before)}
+    table = _table("layer", "kind", "shape", "parameters", *(["takes"] if any(takes.values()) else []))
     for node in network.nodes:
         shape = "x".join(str(k) for k in network.shapes[node.name])
-        table.add_row(node.name, node.layer.kind, shape, f"{node.layer.parameters:,}" if node.layer.parameters else "")
+        count = f"{node.layer.parameters:,}" if node.layer.parameters else ""
+        table.add_row(node.name, node.layer.kind, shape, count, *([takes[node.name]] if any(takes.values()) else []))
     lines: list[RenderableType] = []
     if network.input_box is not None:
         low, high = network.input_box.lower.min(), network.input_box.upper.max()

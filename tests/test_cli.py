@@ -20,8 +20,8 @@ from reludsl.cli import networks
 from reludsl.cli.progress import progress
 from reludsl.data import path as packaged
 from reludsl.io import read, write
-from reludsl.layers import Affine, relu
-from reludsl.network import Network
+from reludsl.layers import Affine, Sum, relu
+from reludsl.network import INPUT, Network, Node
 
 DIGITS = packaged("digits.onnx")
 
@@ -32,6 +32,20 @@ def test_inspect_lists_layers_neurons_and_parameters(run: Run) -> None:
     assert set(found["layers"][0]) == {"name", "kind", "shape"}
     net = read(DIGITS)
     assert (found["neurons"], found["parameters"]) == (net.neurons, net.parameters)
+
+
+def test_inspect_says_what_each_layer_takes_where_branches_meet(run: Run, tmp_path: Path) -> None:
+    nodes = (
+        Node("z", Affine(np.eye(2), np.zeros(2)), INPUT),
+        Node("h", relu, "z"),
+        Node("sum", Sum((1, -1)), "h", INPUT),
+    )
+    write(Network(nodes, (1, 2)), tmp_path / "net.onnx")
+    status, out, _ = run("inspect", tmp_path / "net.onnx")
+    assert status == 0
+    assert "takes" in out
+    assert "h, input" in out
+    assert "takes" not in run("inspect", DIGITS)[1]
 
 
 @pytest.mark.parametrize("method", networks.BOUND_METHODS[:3])

@@ -340,6 +340,29 @@ def test_every_rewrite_alone_keeps_a_graph_s_function(net: Network, seed: int) -
             assert output_difference(net, result.network, result.map, bounds).max() < 1e-8
 
 
+@pytest.mark.parametrize("lead", [(), (1,), (1, 1, 1)])
+def test_axes_of_size_one_do_not_hide_the_neurons(lead: tuple[int, ...]) -> None:
+    rows = [[1, -2], [2, -4], [1, 1], [1, 0], [0, 1]]
+    layers: list[Layer] = [dense(rows, [0.5, 1, -9, 5, 6]), relu, dense([[1, 2, 3, 4, 5]], [1])]
+    net = Network.chain(layers, (*lead, 2))
+    result = compress(net, Box.full(-1.0, 1.0, (2,)))
+    assert dict(result.counts)["removed"] == 1
+    assert result.network.neurons == 2
+    assert result.proved
+    agree(net, result.network, Box.full(-1.0, 1.0, (2,)))
+
+
+def test_one_channel_over_one_axis_is_cut_position_by_position() -> None:
+    conv = Conv(np.array([[[1.0, 1.0]]]), np.array([0.0]), (4,))
+    net = Network.chain([conv, relu, Reshape((1, -1)), dense([[1, 2, 3]], [0])], (1, 1, 4))
+    box = Box([-2.0, -2.0, 0.0, 0.0], [-1.0, 0.0, 1.0, 1.0])
+    result = compress(net, box, fold="never")
+    # the first position is never on
+    assert result.counts["removed"] == 1
+    assert result.proved
+    agree(net, result.network, box)
+
+
 def test_autoencoder_shrinks_to_twelve_neurons_at_most() -> None:
     from reludsl import box, read
 

@@ -191,11 +191,18 @@ def rounded(values: FloatArray, dtype: np.dtype[np.floating]) -> FloatArray:
 def positions(shape: Shape) -> int:
     """Elements of one unit of a tensor: 1 in a vector, the positions of a channel elsewhere.
 
-    >>> positions((1, 8, 4, 4)), positions((1, 10)), positions((10,))
+    >>> positions((1, 8, 4, 4)), positions((1, 1, 10)), positions((10,))
     (16, 1, 1)
     """
-    own = shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
-    return math.prod(own[1:])
+    return math.prod(shape[unit_axis(shape) + 1 :])
+
+
+def unit_axis(shape: Shape) -> int:
+    """The axis along which units stand: the last of a vector, whatever axes of size 1 stand before it, else the
+    channels."""
+    if math.prod(shape[:-1]) == 1:
+        return len(shape) - 1
+    return 1 if shape[0] == 1 else 0
 
 
 def whole_units(keep: BoolArray, per_unit: int) -> BoolArray | None:

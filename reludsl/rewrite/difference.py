@@ -198,7 +198,8 @@ class _Run:
         a, b = mine.layer, theirs.layer
         if isinstance(a, Affine) and isinstance(b, Affine) and a.weight.shape[1] == b.weight.shape[1]:
             return np.asarray(_equal(a.dense[rows], b.dense[at]) & (a.offset[rows] == b.offset[at]))
-        if isinstance(a, Conv) and isinstance(b, Conv) and a.geometry == b.geometry:
+        # with groups the place of a channel says what it takes
+        if isinstance(a, Conv) and isinstance(b, Conv) and a.geometry == b.geometry and a.groups == b.groups == 1:
             per_channel = self.new.size(name) // len(a.weight)
             same_place = rows % per_channel == at % per_channel
             first, second = rows // per_channel, at // per_channel

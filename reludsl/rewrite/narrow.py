@@ -34,7 +34,7 @@ from reludsl.layers import (
     Sum,
 )
 from reludsl.layers.by_layer import by_layer
-from reludsl.rewrite.base import positions, rounded, whole_units
+from reludsl.rewrite.base import positions, rounded, unit_axis, whole_units
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,14 +61,13 @@ class Gone:
     shape: Shape
     dtype: np.dtype[np.floating]
 
-    @property
-    def channels(self) -> BoolArray | None:
-        """Which units stay, where whole units go."""
-        return whole_units(self.keep, positions(self.shape))
+    def channels(self, count: int) -> BoolArray | None:
+        """Which of so many channels stay, where whole channels go."""
+        return whole_units(self.keep, self.keep.size // count)
 
-    def per_unit(self) -> FloatArray | None:
-        """The value of each unit, where it is the same at all positions."""
-        grid = self.value.reshape(-1, positions(self.shape))
+    def per_channel(self, count: int) -> FloatArray | None:
+        """The value of each of so many channels, where it is the same at all positions."""
+        grid = self.value.reshape(count, -1)
         return grid[:, 0] if (grid == grid[:, :1]).all() else None
 
 
@@ -98,7 +97,7 @@ def _(layer: Affine, keep: BoolArray, shape: Shape) -> Source | None:
 
 @without_outputs.register
 def _(layer: Conv, keep: BoolArray, shape: Shape) -> Source | None:
-    channels = whole_units(keep, positions(shape))
+    channels = whole_units(keep, keep.size // len(layer.weight))
     return None if channels is None or layer.groups != 1 else Source(layer.narrowed(channels, None))
 
 
@@ -145,7 +144,8 @@ def _(layer: Affine, gone: Gone) -> Absorbed | None:
 
 @without_inputs.register
 def _(layer: Conv, gone: Gone) -> Absorbed | None:
-    channels, value = gone.channels, gone.per_unit()
+    count = layer.input_shape[0]
+    channels, value = gone.channels(count), gone.per_channel(count)
     if channels is None or layer.groups != 1 or value is None:
         return None
     narrow = layer.narrowed(None, channels)
@@ -176,7 +176,7 @@ def _(layer: MaxPool, gone: Gone) -> Absorbed | None:
 
 
 def _pooled(layer: AveragePool | MaxPool, gone: Gone) -> Absorbed | None:
-    channels = gone.channels
+    channels = gone.channels(layer.channels)
     if channels is None:
         return None
     value = layer(gone.value[None, :])[0]
@@ -290,8 +290,7 @@ def smaller_shape(shape: Shape, keep: BoolArray) -> Shape | None:
     """
     if keep.all():
         return shape
-    units = whole_units(keep, positions(shape))
-    axis = 1 if len(shape) > 1 and shape[0] == 1 else 0
+    units, axis = whole_units(keep, positions(shape)), unit_axis(shape)
     if units is None or math.prod(shape[:axis]) != 1:
         return None
     return (*shape[:axis], int(units.sum()), *shape[axis + 1 :])

@@ -64,6 +64,9 @@ def find_twins(network: Network, stage: Stage, before: Box) -> Twins:
     length = np.linalg.norm(rows, axis=1)
     if len(rows) > MOST_UNITS or (isinstance(layer, Conv) and layer.groups != 1):
         return NONE
+    if len(rows) * positions(network.shapes[str(stage.activation)]) != stage.size:
+        # a channel that is not told from a vector of its positions
+        return NONE
     unit_rows = np.divide(rows, length[:, None], out=np.zeros_like(rows), where=length[:, None] > 0)
     alike = np.triu(unit_rows @ unit_rows.T >= 1 - ALIKE, 1)
     pairs: list[tuple[int, int]] = []
