@@ -180,7 +180,9 @@ def affine_step(network: Network, name: str, boxes: Mapping[str, Box]) -> Affine
             if source in pending:
                 exact = False
                 part = part + (sparse.eye_array(part.shape[0], format="csr") if before is None else before)
-            pending[source] = (sparse.csr_array(part), pure and layer.copies and also)
+            part = sparse.csr_array(part)
+            single = int(np.diff(part.indptr).max(initial=0)) <= 1
+            pending[source] = (part, pure and layer.copies and also and single)
     found = {
         at: sparse.csr_array(sparse.eye_array(network.size(at))) if matrix is None else matrix
         for at, (matrix, _) in pending.items()
@@ -192,7 +194,7 @@ def affine_step(network: Network, name: str, boxes: Mapping[str, Box]) -> Affine
 
 
 def _composing_error(
-    network: Network, passed: Sequence[Node], ends: Mapping[str, object], boxes: Mapping[str, Box]
+    network: Network, passed: Sequence[Node], ends: Mapping[str, sparse.csr_array], boxes: Mapping[str, Box]
 ) -> FloatArray:
     """What rounding the coefficients of composed layers may cost: the magnitudes that were added up, times gamma."""
     magnitude = {end: boxes[end].magnitude for end in ends}
@@ -202,6 +204,8 @@ def _composing_error(
         assert isinstance(layer, AffineLayer)
         magnitude[node.name] = layer.absolute(network.gather(node, magnitude)) + np.abs(layer.bias)
         terms += layer.terms + 4
+    # constants are summed over whole rows of the composed layers
+    terms = max(terms, *(int(np.diff(sparse.csr_array(matrix).indptr).max(initial=0)) for matrix in ends.values()))
     smallest = numeric.underflow(terms) * (1.0 + sum(float(magnitude[end].sum()) for end in ends))
     return np.asarray(numeric.gamma(terms) * magnitude[passed[0].name] + smallest)
 
@@ -210,7 +214,8 @@ def _defined(matrix: sparse.csr_array, own: IntArray) -> IntArray:
     """The column that each row says something about, of some new ones; -1 where it is about none or several."""
     marked = np.zeros(matrix.shape[1])
     marked[own] = 1.0
-    new = sparse.csr_array((marked[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape)
+    entries = marked[matrix.indices] * (matrix.data != 0)
+    new = sparse.csr_array((entries, matrix.indices, matrix.indptr), shape=matrix.shape)
     count = new @ np.ones(matrix.shape[1])
     first = new @ np.arange(matrix.shape[1])
     return np.where(count == 1, first, -1).astype(np.int64)
@@ -427,7 +432,7 @@ class _Builder:
         """Columns with tighter bounds, where those are proved."""
         start = 0
         for k, block in enumerate(self.columns):
-            if start == where.start:
+            if start == where.start and block.size == box.size:
                 low, high = np.maximum(block.lower, box.lower), np.minimum(block.upper, box.upper)
                 self.columns[k] = replace(block, lower=np.minimum(low, high), upper=np.maximum(low, high))
             start += block.size

@@ -163,6 +163,11 @@ class Network:
                     f"layer {node.name!r} is a {type(node.layer).__name__}, which is no kind of layer, so nothing is "
                     "known of it; derive its class from AffineLayer or NonlinearLayer, or declare a PiecewiseLinear"
                 )
+            if len(node.sources) > 1 and elementwise(node.layer):
+                raise InvalidInput(
+                    f"layer {node.name!r} ({node.layer.kind}) takes the tensors {', '.join(node.sources)}, and an "
+                    "activation takes one; put a layer that joins them in front of it, e.g. Sum((1, 1))"
+                )
             try:
                 shapes[node.name] = node.layer.output_shape(joined_shape([shapes[s] for s in node.sources]))
             except InvalidInput as error:

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reludsl.backend import FloatArray
+from reludsl.bounds import crown
 from reludsl.domain import Box
 from reludsl.errors import InvalidInput
 from reludsl.exact import exactly
 from reludsl.expr import Expr, box
-from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, Scale, Shift, Sum, concatenated, relu
+from reludsl.layers import Affine, Gather, Layer, PiecewiseLinear, Reshape, Scale, Shift, Sum, concatenated, relu
 from reludsl.layers.activations import absolute
 from reludsl.network import INPUT, Network, Node, joined_shape
 from reludsl.testing.strategies import activations, graphs, networks, rough_network, vectors
@@ -355,3 +356,26 @@ def test_network_domain_or_box_of_another_size_is_refused() -> None:
         network.check_domain(Box([0], [1]))
     with pytest.raises(InvalidInput, match="3 coordinates"):
         Network.chain([relu], (2,), input_box=Box([0, 0, 0], [1, 1, 1]))
+
+
+def test_activation_of_several_tensors_is_refused_with_the_remedy() -> None:
+    with pytest.raises(InvalidInput, match="takes one; put a layer that joins them"):
+        Network((Node("a", Affine(np.eye(2), np.zeros(2)), INPUT), Node("r", relu, "a", "a")), (2,))
+
+
+def test_layer_of_no_kind_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="is no kind of layer"):
+        Network((Node("a", "affine", INPUT),), (2,))  # type: ignore[arg-type]
+
+
+def test_bounds_of_a_layer_without_outputs_exist() -> None:
+    layers: list[Layer] = [Affine(np.zeros((0, 2)), np.zeros(0)), relu, Affine(np.zeros((1, 0)), np.ones(1))]
+    net = Network.chain(layers, (2,))
+    box = Box([0.0, 0.0], [1.0, 1.0])
+    assert crown(net, box).boxes[net.output].upper.tolist() == [1.0]
+
+
+def test_element_that_comes_twice_is_not_two_free_inputs() -> None:
+    twice = Gather(np.array([0, 0]), 1, (1, 2))
+    net = Network.chain([twice, Affine(np.array([[1.0, -1.0]]), np.zeros(1))], (1,))
+    assert crown(net, Box([-1.0], [1.0])).boxes[net.output].upper[0] < 1e-12

@@ -340,6 +340,20 @@ def test_every_rewrite_alone_keeps_a_graph_s_function(net: Network, seed: int) -
             assert output_difference(net, result.network, result.map, bounds).max() < 1e-8
 
 
+def test_constants_on_several_tensors_and_long_sums_of_one_are_no_trouble() -> None:
+    nodes = [Node("z", dense(np.eye(2), [0, -9]), INPUT), Node("h", relu, "z"), Node("s", Shift(np.ones(1)), "h", "h")]
+    nodes.append(Node("flat", Reshape((4,)), "s"))
+    nodes.append(Node("d0", dense(np.ones((2, 4)), [0, 0]), "flat"))
+    # 2^40 paths, if anybody walked them one by one
+    nodes += [Node(f"d{k + 1}", Sum((1, 1)), f"d{k}", f"d{k}") for k in range(40)]
+    nodes.append(Node("g", relu, "d40"))
+    net = Network(tuple(nodes), (2,))
+    box = Box.full(-1.0, 1.0, (2,))
+    result = compress(net, box)
+    assert result.network.neurons < net.neurons
+    assert result.proved
+
+
 @pytest.mark.parametrize("lead", [(), (1,), (1, 1, 1)])
 def test_axes_of_size_one_do_not_hide_the_neurons(lead: tuple[int, ...]) -> None:
     rows = [[1, -2], [2, -4], [1, 1], [1, 0], [0, 1]]

@@ -16,19 +16,31 @@ from scipy import sparse
 from solvers import solver
 
 from reludsl.backend import Matrix
-from reludsl.bounds import Bounds, crown, interval
+from reludsl.bounds import Bounds, crown, interval, linear_upper
 from reludsl.certificate import dual_bound
 from reludsl.compress import compress
 from reludsl.domain import Ball, Box, Norm, Polytope
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.exact import exactly
 from reludsl.expr import Input
-from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, relu
+from reludsl.formulate import affine_step
+from reludsl.layers import (
+    Affine,
+    AffineLayer,
+    BatchNorm,
+    Conv,
+    Gather,
+    Layer,
+    PiecewiseLinear,
+    Reshape,
+    Sum,
+    relu,
+)
 from reludsl.network import Network
 from reludsl.passes import sparsify, substitute
 from reludsl.program import Program
 from reludsl.query import maximize, minimize, network_bounds
-from reludsl.rewrite import FoldPolicy, rewrite_network
+from reludsl.rewrite import FRESH, FoldPolicy, NeuronMap, output_difference, rewrite_network
 from reludsl.stability import stable
 from reludsl.stability.facts import Ledger
 from reludsl.testing import EnumerationBackend
@@ -258,3 +270,45 @@ rows r
 def test_ball_that_misses_its_clip_by_an_ulp_is_empty() -> None:
     with pytest.raises(InvalidInput, match="clip"):
         Ball(np.array([0.5]), 1e-20, clip=(np.nextafter(0.5, 1), 1.0))
+
+
+@pytest.mark.parametrize("kind", ["conv", "batch_norm", "gather"])
+def test_sums_over_many_biases_are_widened_by_their_rounding(kind: str) -> None:
+    n = 20_000
+    first: dict[str, AffineLayer] = {
+        "conv": Conv(np.full((1, 1, 2), 1e-3), np.array([0.1]), (n,)),
+        "batch_norm": BatchNorm(np.array([1e-3]), np.array([0.1]), n),
+        "gather": Gather(np.full(n, -1), n, (n,), fill=0.1),
+    }
+    layer = first[kind]
+    width = int(np.prod(layer.output_shape((1, n))))
+    net = Network.chain([layer, Reshape((1, width)), Affine(np.ones((1, width)), np.zeros(1))], (1, n))
+    point = Box(np.zeros(n), np.zeros(n))
+    truth = Fraction(0.1) * width
+    box = crown(net, point).boxes[net.output]
+    assert Fraction(box.lower[0]) <= truth <= Fraction(box.upper[0])
+    for sign in (1.0, -1.0):
+        above = linear_upper(net, point, net.output, np.array([[sign]]), interval(net, point).boxes)
+        assert Fraction(above[0]) >= sign * truth
+
+
+def test_new_neuron_whose_value_is_known_as_an_interval_is_bounded_from_both_sides() -> None:
+    h = 2.0**-40
+    old = Network.chain([dense([[0]], [1]), relu, dense([[0]], [0])], (1,))
+    new = Network.chain([dense([[1]], [1]), relu, dense([[1e6]], [-1e6 * (1 + h)])], (1,))
+    (name,) = NeuronMap.identity(old).elements
+    bound = output_difference(old, new, NeuronMap((name,), {name: np.array([FRESH])}), crown(old, Box([0.0], [h])))
+    worst = max(abs(exact(new, [x], new.output)[0] - exact(old, [x], old.output)[0]) for x in (0.0, h))
+    assert worst > 5e-7
+    assert Fraction(bound[0]) >= worst
+    # indices that say nothing are no way to hide a neuron
+    hidden = NeuronMap((name,), {name: np.array([-2])})
+    assert np.isinf(output_difference(old, new, hidden, crown(old, Box([0.0], [h])))).all()
+
+
+def test_sum_of_one_tensor_is_an_equation_only_where_nothing_is_rounded() -> None:
+    net = Network.chain([dense([[1.0], [2.0**-60]], [1.0, 2.0**-60]), Reshape((2, 1)), Sum((1, 1))], (1,))
+    step = affine_step(net, net.output, interval(net, Box([-1.0], [1.0])).boxes)
+    assert step.error[0] >= 2.0**-60
+    plain = Network.chain([Reshape((2, 1)), Sum((1, 1))], (2,))
+    assert affine_step(plain, plain.output, interval(plain, Box([-1.0, -1.0], [1.0, 1.0])).boxes).error[0] == 0

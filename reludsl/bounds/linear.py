@@ -14,6 +14,7 @@ at most gamma |A| (|W| max|h|): a matrix-vector product per layer, where max|h| 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -23,7 +24,20 @@ from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray
 from reludsl.bounds.propagate import Bounds, interval
 from reludsl.domain import Box, Domain
-from reludsl.layers import Affine, AffineLayer, Layer, LinearBounds, NonlinearLayer, StackedBounds, elementwise
+from reludsl.layers import (
+    Affine,
+    AffineLayer,
+    BatchNorm,
+    Gather,
+    Layer,
+    LinearBounds,
+    NonlinearLayer,
+    Reshape,
+    Scale,
+    Shift,
+    StackedBounds,
+    elementwise,
+)
 from reludsl.network import INPUT, Network, Node
 
 LARGEST = 2**22
@@ -108,14 +122,16 @@ class _Pass:
             # of the slopes that an activation after this layer multiplied `a` by
             lost = lost + 4 * numeric.UNIT * self.boxes[node.name].magnitude
         magnitude = np.abs(a) @ np.stack([lost, np.broadcast_to(np.abs(bias), lost.shape)], axis=-1)
-        self._lose(magnitude[..., 0], n, reach)
+        # the products with the bias are summed over all outputs, whatever the adjoint of the layer adds up
+        self._lose(magnitude[..., 0] + numeric.gamma(n) * magnitude[..., 1], n, reach)
         self.size = self.size + magnitude[..., 1]
         self.offset = self.offset + value
-        if copied and isinstance(layer, Affine) and isinstance(layer.weight, np.ndarray):
+        if copied and n and isinstance(layer, Affine) and isinstance(layer.weight, np.ndarray):
             # of rows with one entry the product is a row of the weights: a third of what bounding a layer costs
             place = np.abs(a).argmax(axis=-1)
             return np.asarray(layer.weight[place] * a[np.arange(len(a)), place][:, None])
-        return layer.adjoint(a.reshape(-1, n)).reshape(*a.shape[:-1], -1)
+        after = layer.adjoint(a.reshape(math.prod(a.shape[:-1]), n))
+        return after.reshape(*a.shape[:-1], after.shape[-1])
 
     def _relaxed(self, node: Node, a: FloatArray) -> FloatArray:
         layer = node.layer
@@ -134,11 +150,11 @@ class _Pass:
                 value = (part @ shift[..., None])[..., 0]
                 one_sign = part is positive and (shift >= 0).all()
                 size = value if one_sign else (np.abs(part) @ np.abs(shift)[..., None])[..., 0]
-                self.exact = self.exact & (size == 0)
+                self.exact = self.exact & ~_touches(part, shift)
                 self.offset, self.size = self.offset + value, self.size + size
         after = line.backward(positive, negative)
         if self.exact.any():
-            self.exact = self.exact & (_same(a, after, line))
+            self.exact = self.exact & _copied(a, line)
         before = self.network.by_name.get(node.sources[0])
         carried = (
             elementwise(layer)
@@ -176,11 +192,19 @@ def _unit(a: FloatArray) -> BoolArray:
     return np.asarray((entries == 0) | ((entries == 1) & (largest == 1.0)))
 
 
-def _same(a: FloatArray, after: FloatArray, line: LinearBounds) -> BoolArray:
-    """Rows that a relaxation passes on as they are, up to entries that it drops."""
-    if not isinstance(line.upper_slope, np.ndarray):
+def _touches(part: FloatArray, shift: FloatArray) -> BoolArray:
+    """Rows that an offset is added to. Told by the entries: their products may underflow."""
+    if shift.ndim > 1:
+        return np.ones(np.broadcast_shapes(part.shape[:-1], (*shift.shape[:-1], 1)), dtype=np.bool_)
+    return np.asarray(part[..., shift != 0].any(axis=-1))
+
+
+def _copied(a: FloatArray, line: LinearBounds) -> BoolArray:
+    """Rows that a relaxation passes on as they are, up to entries that it drops or negates."""
+    if not isinstance(line.upper_slope, np.ndarray) or line.upper_slope.ndim > 1:
         return np.asarray(~a.any(axis=-1))
-    return np.asarray(((after == a) | (after == 0)).all(axis=-1))
+    rounded_up, rounded_down = (~np.isin(s, (0.0, 1.0, -1.0)) for s in (line.upper_slope, np.asarray(line.lower_slope)))
+    return np.asarray(~((a > 0) & rounded_up | (a < 0) & rounded_down).any(axis=-1))
 
 
 def relaxed(layer: Layer, box: Box) -> LinearBounds:
@@ -243,8 +267,12 @@ def best_is_interval(network: Network, domain: Domain, name: str) -> bool:
     """Whether interval bounds of a node are the best there are, up to rounding: one sum of inputs on a box."""
     cone = network.cone(name)
     affine = [node.layer for node in cone if isinstance(node.layer, AffineLayer) and len(node.sources) == 1]
-    sums = sum(layer.terms > 1 for layer in affine)
-    return domain.is_box and len(affine) == len(cone) and sums <= 1
+    return domain.is_box and len(affine) == len(cone) and sum(not _one_to_one(layer) for layer in affine) <= 1
+
+
+def _one_to_one(layer: AffineLayer) -> bool:
+    """Every output depends on one input at most, and no two on the same."""
+    return isinstance(layer, Reshape | Shift | Scale | BatchNorm) or (isinstance(layer, Gather) and layer.injective)
 
 
 def crown(network: Network, domain: Domain, known: Bounds | None = None) -> Bounds:

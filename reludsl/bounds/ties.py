@@ -109,7 +109,7 @@ def _sloped(a: ExactArray, above: BoolArray, line: LinearBounds, size: int) -> E
     for i in np.flatnonzero([bool(v) for v in a]).tolist():
         slope = sparse.csr_array(line.upper_slope if above[i] else line.lower_slope)
         part = slice(slope.indptr[i], slope.indptr[i + 1])
-        out[slope.indices[part]] += a[i] * exactly(slope.data[part])
+        np.add.at(out, slope.indices[part], a[i] * exactly(slope.data[part]))
     return out
 
 

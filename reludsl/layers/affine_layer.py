@@ -88,7 +88,7 @@ class AffineLayer(ABC):
 
     @property
     def copies(self) -> bool:
-        """Every entry of W is 0, 1 or -1, so that products with it are exact."""
+        """Every entry of W is 0, 1 or -1: products with them are exact, the sums of several in a row are not."""
         return self.terms == 0
 
     @property
@@ -115,7 +115,7 @@ class AffineLayer(ABC):
         out: ExactArray = np.array([Fraction(0)] * size, dtype=object)
         for i in np.flatnonzero([bool(v) for v in a]):
             part = slice(matrix.indptr[i], matrix.indptr[i + 1])
-            out[matrix.indices[part]] += a[i] * exactly(matrix.data[part])
+            np.add.at(out, matrix.indices[part], a[i] * exactly(matrix.data[part]))
         return out
 
     def interval(self, box: Box) -> Box:
@@ -141,7 +141,7 @@ class AffineLayer(ABC):
         return np.where(self.absolute(np.ones(magnitude.shape[-1])) == 0, 0.0, lost)
 
     def adjoint_rounding(self, magnitude: FloatArray) -> FloatArray:
-        """What rounding a W costs per unit of |a|, for |x| <= magnitude: (..., size_out)."""
+        """What rounding a W costs per unit of |a|, for |x| <= magnitude: (..., size_out). The bias is not in it."""
         size = self.absolute(np.ones(magnitude.shape[-1])).shape[-1]
         return self.rounding(magnitude, terms=size)
 

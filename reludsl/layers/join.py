@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -138,6 +139,11 @@ class Gather(AffineLayer):
     def permutes(self) -> bool:
         """No element is left out, none comes twice, and nothing is filled in."""
         return self.index.size == self.size and np.array_equal(np.sort(self.index), np.arange(self.size))
+
+    @cached_property
+    def injective(self) -> bool:
+        """No element comes twice."""
+        return int(np.bincount(self.index[self.index >= 0], minlength=1).max()) <= 1
 
     def output_shape(self, shape: Shape) -> Shape:
         if math.prod(shape) != self.size:

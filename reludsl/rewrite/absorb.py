@@ -33,7 +33,9 @@ class Absorb:
         return [
             Site(node.name, np.zeros(0, dtype=np.int64))
             for node in cone
-            if isinstance(node.layer, Shift | Scale | BatchNorm) and (_behind(network, node) or _ahead(network, node))
+            if isinstance(node.layer, Shift | Scale | BatchNorm)
+            and len(node.sources) == 1
+            and (_behind(network, node) or _ahead(network, node))
         ]
 
     def apply(

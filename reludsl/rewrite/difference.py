@@ -99,7 +99,11 @@ class Comparison:
             if index is None or before is None or index.size != new.size(node.name):
                 return False
             kept = index[index >= 0]
-            if np.unique(kept).size != kept.size or kept.max(initial=-1) >= self.old.size(node.name):
+            if (
+                index.min(initial=0) < FRESH
+                or np.unique(kept).size != kept.size
+                or kept.max(initial=-1) >= self.old.size(node.name)
+            ):
                 return False
             if elementwise(node.layer):
                 if not elementwise(before.layer):
@@ -142,7 +146,7 @@ class _Run:
             # rounding may cross bounds that meet
             box = Box(np.minimum(low, high), np.maximum(low, high))
             self.lines[node.name] = _lines(node, around)
-            new = index == FRESH
+            new = index < 0
             if new.any():
                 # a new neuron means what its line says, or nothing at all
                 held = elementwise(node.layer) and (node.layer.held_piece(around)[new] >= 0).all()
@@ -212,8 +216,12 @@ class _Run:
     def _same(self, name: str, before: str) -> bool:
         """The very same layers on values that did not move at all."""
         pending = [(name, before)]
+        seen: set[tuple[str, str]] = set()
         while pending:
             mine, theirs = pending.pop()
+            if (mine, theirs) in seen:
+                continue
+            seen.add((mine, theirs))
             if mine == INPUT or theirs == INPUT:
                 if mine != theirs:
                     return False
@@ -259,7 +267,7 @@ class _Run:
                 error = error + np.where(numeric.exact_sum(here, -coefficients).all(axis=-1), 0.0, lost)
             seeds[source] = total
         seeds = {source: a for source, a in seeds.items() if a.any()}
-        widest = np.maximum(np.abs(constant), 0.0)
+        widest = np.abs(constant)
         touched = np.zeros(rows.size, dtype=np.bool_)
         for a in seeds.values():
             touched |= a.any(axis=1)
@@ -279,9 +287,14 @@ class _Run:
         def capture(node: Node, a: FloatArray) -> tuple[FloatArray, FloatArray]:
             kept = self.map.elements[node.name] >= 0
             captured[node.name] = np.where(kept, a, 0.0)
-            return np.where(kept, 0.0, a), np.zeros(a.shape[:-1])
+            rest = np.where(kept, 0.0, a)
+            if not rest.any():
+                return rest, np.zeros(a.shape[:-1])
+            # the form is a bound from above; from below it is as far as the lines of the new neurons are apart
+            around = self.new.around(node, self.boxes)
+            return rest, numeric.inflated(np.abs(rest) @ _apart(self.lines[node.name], around))
 
-        fresh = any((self.map.elements[n] == FRESH).any() for n in self.moved)
+        fresh = any((self.map.elements[n] < 0).any() for n in self.moved)
         stops = () if fresh else tuple(self.moved)
         form = linear_form(self.new, {name: _units(rows, self.new.size(name))}, self.boxes, self.lines, stops, capture)
         captured.update(form.left)
@@ -375,6 +388,18 @@ def _lines(node: Node, around: Box) -> LinearBounds:
         np.where(point, 0.0, np.asarray(line.upper_slope)),
         np.where(point, value.upper, line.upper_offset),
     )
+
+
+def _apart(line: LinearBounds, around: Box) -> FloatArray:
+    """How far the lines above and below an activation are apart at most, on its interval: (n,), rounded up."""
+    if not isinstance(line.upper_slope, np.ndarray) or not isinstance(line.lower_slope, np.ndarray):
+        return np.full(line.upper_offset.shape, np.inf)
+    slope, offset = line.upper_slope - line.lower_slope, line.upper_offset - line.lower_offset
+    ends = [slope * side + offset for side in (around.lower, around.upper)]
+    size = (np.abs(line.upper_slope) + np.abs(line.lower_slope)) * around.magnitude
+    lost = numeric.gamma(4) * (size + np.abs(line.upper_offset) + np.abs(line.lower_offset))
+    same = (slope == 0) & (offset == 0)
+    return np.where(same, 0.0, numeric.up(np.maximum(*ends), lost + numeric.underflow(4)))
 
 
 def _by_source(
