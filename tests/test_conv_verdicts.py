@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,15 +85,43 @@ def test_label_of_a_convolutional_network_holds_around_a_point(seed: int) -> Non
     assert robust("cifar_base_kw", seed).proved
 
 
+def _answered_apart(*words: str) -> Any:
+    """The JSON that a process of its own prints: a solver that is left behind there disturbs no other test."""
+    ended = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    return json.loads(ended.stdout)
+
+
+def verified(name: str, prop: str) -> tuple[bool, float]:
+    """Whether `reludsl verify` decides a property, and in how many seconds; its witness is replayed."""
+    files = [data_path(f"{FOLDER}/{name}.onnx"), data_path(f"{FOLDER}/{prop}.vnnlib")]
+    found = _answered_apart("-m", "reludsl", "verify", *map(str, files), "--time-limit", str(LIMIT), "--json")
+    if found["verdict"] == "sat":
+        question = read_vnnlib(files[1], network(name)).question
+        (variable,) = {v for atoms in question.condition.atoms for v in atoms.expr.inputs()}
+        assert holds(question.condition, {variable: np.array(found["witness"]["input"])})
+    if found["verdict"] == "unsat":
+        assert found["bound"] <= 0
+    return found["verdict"] in ("sat", "unsat"), found["seconds"]
+
+
+def robust_apart(name: str, seed: int) -> tuple[bool, float]:
+    """Whether `robust` decides, and in how many seconds."""
+    code = (
+        f"import json, sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_conv_verdicts as t; "
+        f"a = t.robust({name!r}, {seed}); print(json.dumps([not a.verdict is t.Verdict.UNKNOWN, a.stats.seconds]))"
+    )
+    decided, seconds = _answered_apart("-c", code)
+    return decided, seconds
+
+
 @pytest.mark.slow
 def test_at_least_half_of_thirteen_questions_are_decided_in_a_minute_each() -> None:
-    answers = [asked(name, prop) for name, prop in (*CONVNETS, *RESNET)]
-    answers += [robust(name, seed) for name in ("cifar_base_kw", "cifar10_small") for seed in range(3)]
-    decided = [answer for answer in answers if answer.verdict is not Verdict.UNKNOWN]
-    assert 2 * len(decided) >= len(answers) == 13
-    for answer in answers:
+    answers = [verified(name, prop) for name, prop in (*CONVNETS, *RESNET)]
+    answers += [robust_apart(name, seed) for name in ("cifar_base_kw", "cifar10_small") for seed in range(3)]
+    assert 2 * sum(decided for decided, _ in answers) >= len(answers) == 13
+    for _, seconds in answers:
         # the limit is kept, up to what the last array operation takes
-        assert answer.stats.seconds < LIMIT + 10
+        assert seconds < LIMIT + 10
 
 
 def test_certify_and_compress_a_convolutional_network_around_an_image() -> None:

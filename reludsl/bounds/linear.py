@@ -150,7 +150,8 @@ class _Pass:
                 value = (part @ shift[..., None])[..., 0]
                 one_sign = part is positive and (shift >= 0).all()
                 size = value if one_sign else (np.abs(part) @ np.abs(shift)[..., None])[..., 0]
-                self.exact = self.exact & ~_touches(part, shift)
+                if self.exact.any():
+                    self.exact = self.exact & ~_touches(part, shift)
                 self.offset, self.size = self.offset + value, self.size + size
         after = line.backward(positive, negative)
         if self.exact.any():
