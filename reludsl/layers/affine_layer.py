@@ -12,6 +12,7 @@ from scipy import sparse
 from reludsl import numeric
 from reludsl.backend import FloatArray
 from reludsl.domain import Box
+from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray, exactly
 from reludsl.layers.base import Shape
 
@@ -42,7 +43,7 @@ class AffineLayer(ABC):
     @property
     def inputs(self) -> int:
         """size_in, for a layer that is defined by `apply` alone."""
-        raise NotImplementedError(
+        raise InvalidInput(
             f"{type(self).__name__} states neither `inputs` nor its own `adjoint`, `absolute`, `terms` and `rows`, so "
             "its matrix is unknown; give it a property `inputs`, the number of elements that it takes"
         )

@@ -22,7 +22,7 @@ from reludsl.rewrite.difference import Comparison
 from reludsl.rewrite.fold import Fold, FoldPolicy
 from reludsl.rewrite.merge import Merge, affine_rows, candidates
 from reludsl.rewrite.refactor import Refactor, refactorings
-from reludsl.rewrite.remove import Remove
+from reludsl.rewrite.remove import Remove, stage_of
 from reludsl.rewrite.twins import MergeTwins
 
 THRESHOLDS = (0.1, 0.5)
@@ -156,7 +156,7 @@ class Driver:
 
     def _merge(self, state: State) -> State:
         for name in self._backwards(state):
-            stage = _stage(state.network, name)
+            stage = stage_of(state.network, name)
             options = [] if state.refuses(Merge(), name) else self._candidates(state, stage, THRESHOLDS[0])
             if not options:
                 continue
@@ -189,7 +189,7 @@ class Driver:
 
     def _refactor(self, state: State) -> State:
         for name in self._backwards(state):
-            stage = _stage(state.network, name)
+            stage = stage_of(state.network, name)
             if state.refuses(Refactor(), name):
                 continue
             options = refactorings(state.network, self.known, state.map, stage)
@@ -221,10 +221,6 @@ class Driver:
             else:
                 low = middle + 1
         return best
-
-
-def _stage(network: Network, activation: str) -> Stage:
-    return next(stage for stage in network.hidden if stage.activation == activation)
 
 
 def _title(network: Network, name: str) -> str:

@@ -18,6 +18,7 @@ from reludsl.layers import Activation, Affine, Conv
 from reludsl.network import Network, Stage
 from reludsl.rewrite.base import Knowledge, NeuronMap, Preserves, Rewritten, Site, positions
 from reludsl.rewrite.mix import Mixture, mix, mixable
+from reludsl.rewrite.remove import stage_of
 from reludsl.rewrite.surgery import Surgery
 
 ALIKE = 1e-10
@@ -68,18 +69,15 @@ def find_twins(network: Network, stage: Stage, before: Box) -> Twins:
         # a channel that is not told from a vector of its positions
         return NONE
     unit_rows = np.divide(rows, length[:, None], out=np.zeros_like(rows), where=length[:, None] > 0)
-    alike = np.triu(unit_rows @ unit_rows.T >= 1 - ALIKE, 1)
-    pairs: list[tuple[int, int]] = []
-    taken: set[int] = set()
     activation = network.activation(stage)
-    # an earlier unit serves all its twins, and a twin serves nobody
-    for other, unit in zip(*(index.tolist() for index in np.nonzero(alike))):
-        if unit not in taken and other not in taken and _same_function(network, stage, other, unit):
-            pairs.append((unit, other))
-            taken.add(unit)
-    if not pairs:
+    functions = _functions(activation, len(rows), stage.size)
+    alike = np.triu((unit_rows @ unit_rows.T >= 1 - ALIKE) & (functions[:, None] == functions), 1)
+    # the earliest serves all its twins, and a twin serves nobody
+    paired, first = alike.any(axis=0), alike.argmax(axis=0)
+    unit = np.flatnonzero(paired & ~paired[first])
+    other = first[unit]
+    if not unit.size:
         return NONE
-    unit, other = (np.array(side) for side in zip(*pairs))
     factor = (rows[unit] * rows[other]).sum(axis=1) / (rows[other] ** 2).sum(axis=1)
     equal = (rows[unit] == rows[other]).all(axis=1)
     factor = np.where(equal, 1.0, factor)
@@ -97,11 +95,13 @@ def find_twins(network: Network, stage: Stage, before: Box) -> Twins:
     return Twins(unit, other, factor, np.where(equal, 0.0, numeric.up(gap, lost)))
 
 
-def _same_function(network: Network, stage: Stage, a: int, b: int) -> bool:
-    activation = network.activation(stage)
-    per_unit = positions(network.shapes[str(stage.activation)])
-    first, second = (np.arange(k * per_unit, (k + 1) * per_unit) for k in (a, b))
-    return bool(activation.take(first) == activation.take(second))
+def _functions(activation: Activation, units: int, size: int) -> IntArray:
+    """(units,) a number for the function of each unit, the same for the same one."""
+    if not activation.parameters:
+        return np.zeros(units, dtype=np.int64)
+    tables = (activation.breaks_at(size), activation.slopes_at(size), activation.intercepts_at(size))
+    columns = np.concatenate(tables).T.reshape(units, -1)
+    return np.asarray(np.unique(columns, axis=0, return_inverse=True)[1]).ravel()
 
 
 def _homogeneous(activation: Activation, unit: IntArray, other: IntArray, units: int, size: int) -> BoolArray:
@@ -131,7 +131,7 @@ class MergeTwins:
     def apply(
         self, network: Network, known: Knowledge, map: NeuronMap, site: Site, dtype: np.dtype[np.floating]
     ) -> Rewritten:
-        stage = next(s for s in network.hidden if s.activation == site.stage)
+        stage = stage_of(network, site.stage)
         twins = self._twins(network, known, map, stage)
         chosen = np.isin(twins.unit, site.units)
         unit, other, factor = twins.unit[chosen], twins.other[chosen], twins.factor[chosen]
