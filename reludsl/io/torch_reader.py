@@ -58,10 +58,10 @@ def traced(torch: Any, module: Any, shape: Shape) -> tuple[Any, Any]:
         example = torch.zeros(shape, dtype=kinds[0] if kinds else torch.float32)
         exported = torch.export.export(module, (example,)).module()
         return exported.graph, exported
-    except Exception:
+    except Exception as error:
         raise UnsupportedOperator(
-            f"neither torch.fx nor torch.export can trace the module ({reason}); its forward may not branch on "
-            "values: write it without, or export it to ONNX"
+            f"neither torch.fx nor torch.export can trace the module ({reason}; {first_line(error)}); its forward may "
+            "not branch on values: write it without, or export it to ONNX"
         ) from None
 
 

@@ -441,7 +441,10 @@ def graphs(
         pieces: see `Pieces`.
         maxima: whether there are max units.
     """
-    whole: Whole = lambda low, high: draw(st.integers(low, high))  # noqa: E731
+
+    def whole(low: int, high: int) -> int:
+        return draw(st.integers(low, high))
+
     return _Sketch.start(whole, max_inputs, max_units, pieces, maxima).network(max_steps, max_outputs)
 
 
@@ -456,7 +459,10 @@ def random_graph(
 ) -> Network:
     """A graph of `graphs()`, the same one for the same seed."""
     rng = np.random.default_rng(seed)
-    whole: Whole = lambda low, high: int(rng.integers(low, high + 1))  # noqa: E731
+
+    def whole(low: int, high: int) -> int:
+        return int(rng.integers(low, high + 1))
+
     return _Sketch.start(whole, max_inputs, max_units, pieces, maxima).network(max_steps, max_outputs)
 
 
