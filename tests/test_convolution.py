@@ -15,8 +15,10 @@ from reludsl.backend import FloatArray
 from reludsl.domain import Box
 from reludsl.errors import InvalidInput
 from reludsl.exact import exactly
-from reludsl.layers.convolution import _MANY, Conv, Windows
+from reludsl.layers.convolution import Conv
+from reludsl.layers.correlation import MANY
 from reludsl.layers.registry import fields_of, made
+from reludsl.layers.windows import Windows
 
 
 def dyadic(rng: np.random.Generator, *shape: int) -> FloatArray:
@@ -52,7 +54,7 @@ def matrix(layer: Conv) -> FloatArray:
 
 
 # one row and few rows, many, several chunks, and a last chunk that is shorter
-counts = st.sampled_from([0, 1, 3, _MANY, 67])
+counts = st.sampled_from([0, 1, 3, MANY, 67])
 
 
 @given(convolutions(), counts, st.integers(0, 2**16))

@@ -15,8 +15,8 @@ from reludsl.errors import InvalidInput
 from reludsl.layers.affine import _finite
 from reludsl.layers.affine_layer import AffineLayer
 from reludsl.layers.base import Shape
-from reludsl.layers.convolution import kept
 from reludsl.layers.registry import register
+from reludsl.layers.windows import kept
 
 _DIGITS = Context(prec=60)
 """So many digits that the float64 next to a quotient is that next to its first digits."""

@@ -18,9 +18,9 @@ from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.errors import InvalidInput
 from reludsl.layers.affine_layer import AffineLayer
 from reludsl.layers.base import Shape
-from reludsl.layers.convolution import Pads, Windows, _within, kept
 from reludsl.layers.maximum import MaxLayer
 from reludsl.layers.registry import register
+from reludsl.layers.windows import Pads, Windows, kept, within
 
 
 def _settled(layer: Any, windows: Windows) -> None:
@@ -49,7 +49,7 @@ def _folded(
         lead = (slice(None),) * axis
         out = np.full((*values.shape[:axis], count, *values.shape[axis + 1 :]), start)
         for i in range(kernel):
-            to, what = _within(values.shape[axis], count, stride, dilation * i - before)
+            to, what = within(values.shape[axis], count, stride, dilation * i - before)
             part = out[(*lead, to)]
             operation(part, values[(*lead, what)], out=part)
         values = out

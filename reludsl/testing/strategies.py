@@ -40,9 +40,10 @@ from reludsl.layers import (
     relu,
 )
 from reludsl.layers.activations import absolute, clip, hard_sigmoid, hard_tanh, leaky_relu, prelu, relu6
-from reludsl.layers.convolution import Conv, Pads
+from reludsl.layers.convolution import Conv
 from reludsl.layers.normalisation import BatchNorm
 from reludsl.layers.pooling import AveragePool, MaxPool
+from reludsl.layers.windows import Pads
 from reludsl.network import INPUT, Network, Node, joined_shape
 
 __all__ = [
