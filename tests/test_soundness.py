@@ -15,6 +15,7 @@ import pytest
 from scipy import sparse
 from solvers import solver
 
+from reludsl.affine_step import affine_step
 from reludsl.backend import Matrix
 from reludsl.bounds import Bounds, crown, interval, linear_upper
 from reludsl.certificate import dual_bound
@@ -23,7 +24,6 @@ from reludsl.domain import Ball, Box, Norm, Polytope
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.exact import exactly
 from reludsl.expr import Input
-from reludsl.formulate import affine_step
 from reludsl.layers import (
     Affine,
     AffineLayer,

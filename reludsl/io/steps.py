@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from reludsl.backend import FloatArray, IntArray
 from reludsl.errors import InvalidInput, ReludslError
 from reludsl.layers import Gather, Layer, Reshape, Shape, Shift
 from reludsl.network import INPUT, Node, joined_shape
+
+Mode = Literal["constant", "edge", "reflect", "wrap"]
+"""How a tensor goes on beyond its ends, by the names of `numpy.pad`."""
 
 
 class Steps:
@@ -106,7 +109,7 @@ class Steps:
         return self.take(name, source, index, "expand")
 
     def pad(
-        self, name: str, source: str, widths: Sequence[tuple[int, int]], mode: str = "constant", fill: float = 0.0
+        self, name: str, source: str, widths: Sequence[tuple[int, int]], mode: Mode = "constant", fill: float = 0.0
     ) -> str:
         """(before, after) elements more along each axis; fewer where a number is negative.
 
@@ -116,8 +119,10 @@ class Steps:
         index = self.numbers(source)
         cuts = tuple(slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(index.shape, widths))
         grown = [(max(0, a), max(0, b)) for a, b in widths]
-        more: dict[str, Any] = {"constant_values": -1} if mode == "constant" else {}
-        index = np.pad(index[cuts], grown, mode=mode, **more)  # type: ignore[call-overload]
+        if mode == "constant":
+            index = np.pad(index[cuts], grown, mode="constant", constant_values=-1)
+        else:
+            index = np.pad(index[cuts], grown, mode=mode)
         return self.take(name, source, index, "pad" if any(map(any, grown)) else "slice", fill)
 
     def join(self, name: str, parts: Sequence[str | FloatArray], axis: int, kind: str = "concat") -> str:

@@ -9,11 +9,12 @@ import numpy as np
 
 from reludsl.errors import InvalidInput
 from reludsl.io.onnx_operators.common import Operator, attributes, given, integers, only, refused, text
+from reludsl.io.steps import Mode
 
 if TYPE_CHECKING:
     from reludsl.io.onnx_reader import Reading
 
-MODES = ("constant", "reflect", "edge", "wrap")
+MODES: Mapping[str, Mode] = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}
 """Of Pad; numpy calls them the same."""
 
 
@@ -119,7 +120,7 @@ def _pad(reading: Reading, node: Any, label: str) -> str:
     for axis, before, after in zip(axes, pads, pads[len(axes) :]):
         widths[axis] = (before, after)
     value = 0.0 if fill is None or not np.size(fill) else float(np.ravel(fill)[0])
-    return reading.build.pad(label, source, widths, mode, value)
+    return reading.build.pad(label, source, widths, MODES[mode], value)
 
 
 OPERATORS: Mapping[str, Operator] = {

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reludsl.io.steps import Mode
 from reludsl.io.torch_operators.common import Handle, Tensor, each, refused
 
 if TYPE_CHECKING:
     from reludsl.io.torch_reader import Tracing
 
-MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+MODES: Mapping[str, Mode] = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 """Of torch, and what numpy calls them."""
 
 
