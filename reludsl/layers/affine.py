@@ -15,20 +15,8 @@ from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray, exactly
 from reludsl.layers.affine_layer import AffineLayer
 from reludsl.layers.base import Shape
+from reludsl.layers.constants import finite
 from reludsl.layers.registry import register
-
-
-def _finite(values: FloatArray, what: str) -> FloatArray:
-    array = np.array(values, dtype=np.float64)
-    bad = ~np.isfinite(array)
-    if bad.any():
-        index = tuple(int(k) for k in np.argwhere(bad)[0])
-        raise InvalidInput(
-            f"{what} holds {array[index]} at {index}; a bound on such a network means nothing: "
-            "train it again, or repair the file"
-        )
-    array.setflags(write=False)
-    return array
 
 
 @register
@@ -55,10 +43,10 @@ class Affine(AffineLayer):
         if sparse.issparse(self.weight):
             weight = sparse.csr_array(self.weight, dtype=np.float64, copy=True)
             weight.sum_duplicates()
-            _finite(weight.data, "the weight matrix")
+            finite(weight.data, "the weight matrix")
         else:
-            weight = _finite(np.asarray(self.weight), "the weight matrix")
-        offset = _finite(np.asarray(self.offset), "the bias").ravel()
+            weight = finite(np.asarray(self.weight), "the weight matrix")
+        offset = finite(np.asarray(self.offset), "the bias").ravel()
         if weight.ndim != 2 or weight.shape[0] != offset.size:
             raise InvalidInput(
                 f"a weight matrix of shape {weight.shape} and a bias of {offset.size} do not fit; "
@@ -125,7 +113,7 @@ class Shift(AffineLayer):
     offset: FloatArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "offset", _finite(np.asarray(self.offset), "the constant").ravel())
+        object.__setattr__(self, "offset", finite(np.asarray(self.offset), "the constant").ravel())
 
     @property
     def kind(self) -> str:
@@ -181,7 +169,7 @@ class Scale(AffineLayer):
     divide: bool = False
 
     def __post_init__(self) -> None:
-        factor = _finite(np.asarray(self.factor), "the constant").ravel()
+        factor = finite(np.asarray(self.factor), "the constant").ravel()
         if self.divide and (factor == 0).any():
             raise InvalidInput("a layer divides by zero; the network has no value there: repair the constant")
         object.__setattr__(self, "factor", factor)
@@ -193,10 +181,6 @@ class Scale(AffineLayer):
     @property
     def parameters(self) -> int:
         return self.factor.size
-
-    @property
-    def bias(self) -> FloatArray:
-        return np.zeros(1)
 
     @property
     def terms(self) -> int:
@@ -253,14 +237,6 @@ class Reshape(AffineLayer):
     @property
     def kind(self) -> str:
         return "reshape"
-
-    @property
-    def parameters(self) -> int:
-        return 0
-
-    @property
-    def bias(self) -> FloatArray:
-        return np.zeros(1)
 
     @property
     def terms(self) -> int:

@@ -19,9 +19,9 @@ from scipy import sparse
 
 from reludsl.backend import BoolArray, FloatArray
 from reludsl.errors import InvalidInput
-from reludsl.layers.affine import _finite
 from reludsl.layers.affine_layer import AffineLayer
 from reludsl.layers.base import Shape
+from reludsl.layers.constants import finite
 from reludsl.layers.correlation import SCATTER, Axis, Correlation, Products, Scatter, part_of
 from reludsl.layers.registry import register
 from reludsl.layers.windows import Pads, Windows, kept
@@ -60,8 +60,8 @@ class Conv(AffineLayer):
     groups: int = 1
 
     def __post_init__(self) -> None:
-        weight = _finite(np.asarray(self.weight), "the kernel")
-        offset = _finite(np.asarray(self.offset), "the bias").ravel()
+        weight = finite(np.asarray(self.weight), "the kernel")
+        offset = finite(np.asarray(self.offset), "the bias").ravel()
         axes = 1 if np.ndim(self.spatial) == 0 else len(self.spatial)
         if weight.ndim != 2 + axes or not weight.size or weight.shape[0] != offset.size:
             raise InvalidInput(

@@ -12,9 +12,9 @@ from scipy import sparse
 
 from reludsl.backend import BoolArray, FloatArray
 from reludsl.errors import InvalidInput
-from reludsl.layers.affine import _finite
 from reludsl.layers.affine_layer import AffineLayer
 from reludsl.layers.base import Shape
+from reludsl.layers.constants import finite
 from reludsl.layers.registry import register
 from reludsl.layers.windows import kept
 
@@ -43,8 +43,8 @@ class BatchNorm(AffineLayer):
     positions: int = 1
 
     def __post_init__(self) -> None:
-        scale = _finite(np.asarray(self.scale), "the scale").ravel()
-        offset = _finite(np.asarray(self.offset), "the offset").ravel()
+        scale = finite(np.asarray(self.scale), "the scale").ravel()
+        offset = finite(np.asarray(self.offset), "the offset").ravel()
         if scale.size != offset.size or not scale.size:
             raise InvalidInput(
                 f"{scale.size} scales and {offset.size} offsets do not fit, and each channel has one of both; "
@@ -82,8 +82,8 @@ class BatchNorm(AffineLayer):
         (array([1.5]), array([-2.]))
         """
         named = {"gamma": gamma, "beta": beta, "mean": mean, "variance": variance}
-        columns = [_finite(np.asarray(value), name).ravel() for name, value in named.items()]
-        spread = Fraction(float(_finite(np.asarray(epsilon), "epsilon")))
+        columns = [finite(np.asarray(value), name).ravel() for name, value in named.items()]
+        spread = Fraction(float(finite(np.asarray(epsilon), "epsilon")))
         if len({column.size for column in columns}) != 1:
             sizes = ", ".join(f"{name} {column.size}" for name, column in zip(named, columns))
             raise InvalidInput(
