@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +51,26 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return int(stop.value.code or 0), out, err
 
     return call
+
+
+@pytest.fixture
+def doors() -> Iterator[None]:
+    """What a test registers is taken back."""
+    from reludsl.io import onnx_operators, torch_operators
+    from reludsl.layers import registry
+
+    tables: list[dict[Any, Any]] = [
+        onnx_operators.OPERATORS, onnx_operators.FOREIGN, torch_operators.REGISTERED, registry._TYPES,
+    ]  # fmt: skip
+    before = [dict(table) for table in tables]
+    yield
+    for table, held in zip(tables, before):
+        table.clear()
+        table.update(held)
+
+
+@pytest.fixture
+def torch(need: Callable[[str], Any]) -> Any:
+    found = need("torch")
+    found.manual_seed(0)
+    return found

@@ -8,36 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch_models import module
 
 from reludsl.errors import InvalidInput, MissingBackend, UnsupportedOperator
 from reludsl.io import from_torch, rounded, to_torch
 from reludsl.layers import Affine, Layer, PiecewiseLinear, Reshape, Scale, Shift, relu
 from reludsl.network import Network
-
-
-@pytest.fixture
-def torch(need: Callable[[str], Any]) -> Any:
-    found = need("torch")
-    found.manual_seed(0)
-    return found
-
-
-def module(torch: Any, forward: Callable[..., Any], **parts: Any) -> Any:
-    """A module with the given parts and forward pass; tensors become buffers."""
-
-    class Made(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            for name, part in parts.items():
-                if isinstance(part, torch.Tensor) and not isinstance(part, torch.nn.Parameter):
-                    self.register_buffer(name, part)
-                else:
-                    setattr(self, name, part)
-
-        def forward(self, x: Any) -> Any:
-            return forward(self, x)
-
-    return Made()
 
 
 def agrees(torch: Any, made: Any, shape: tuple[int, ...] | None = None) -> Network:
