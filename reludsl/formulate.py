@@ -359,8 +359,8 @@ class _Builder:
         start = 0
         for k, block in enumerate(self.columns):
             if start == where.start and block.size == box.size:
-                low, high = np.maximum(block.lower, box.lower), np.minimum(block.upper, box.upper)
-                self.columns[k] = replace(block, lower=np.minimum(low, high), upper=np.maximum(low, high))
+                both = Box(block.lower, block.upper).intersect(box)
+                self.columns[k] = replace(block, lower=both.lower, upper=both.upper)
             start += block.size
 
     def _activity_of(self, expr: Expr) -> tuple[FloatArray, FloatArray]:

@@ -181,13 +181,21 @@ class Gather(AffineLayer):
 
 
 def transposed(shape: Shape, order: tuple[int, ...]) -> Gather:
-    """A tensor with its axes in another order."""
+    """A tensor with its axes in another order: y[i_order] = x[i].
+
+    >>> transposed((2, 3), (1, 0))(np.arange(6.0)[None, :])
+    array([[0., 3., 1., 4., 2., 5.]])
+    """
     index = np.arange(math.prod(shape)).reshape(shape).transpose(order)
     return Gather(index.ravel(), index.size, index.shape, "transpose")
 
 
 def concatenated(shapes: tuple[Shape, ...], axis: int) -> Gather:
-    """Several tensors as one, along an axis."""
+    """Several tensors as one, along an axis; a node of several sources takes them.
+
+    >>> concatenated(((2, 1), (2, 2)), 1)(np.array([[1.0, 2.0, 10.0, 11.0, 20.0, 21.0]]))
+    array([[ 1., 10., 11.,  2., 20., 21.]])
+    """
     ends = np.cumsum([0, *(math.prod(s) for s in shapes)])
     parts = [np.arange(a, b).reshape(s) for a, b, s in zip(ends, ends[1:], shapes)]
     index = np.concatenate(parts, axis=axis)

@@ -181,7 +181,10 @@ class Max(MaxLayer):
 
 
 def maxout(size: int, rank: int) -> Max:
-    """Maxout units of a rank: the largest of every `rank` elements that stand side by side.
+    """Maxout units of a rank: the largest of every `rank` elements that stand side by side (Goodfellow et al. 2013).
+
+    Raises:
+        InvalidInput: the rank does not divide the size.
 
     >>> maxout(4, 2)(np.array([[1.0, 2.0, 4.0, 3.0]]))
     array([[2., 4.]])
@@ -192,6 +195,10 @@ def maxout(size: int, rank: int) -> Max:
 
 
 def larger(shape: Shape, count: int = 2) -> Max:
-    """The largest of some tensors of one shape, element by element; a node of several sources takes them."""
+    """The largest of some tensors of one shape, element by element; a node of several sources takes them.
+
+    >>> larger((2,))(np.array([[1.0, 5.0, 3.0, 4.0]]))
+    array([[3., 5.]])
+    """
     size = math.prod(shape)
     return Max(np.arange(count * size).reshape(count, size).T, count * size, shape)

@@ -143,8 +143,11 @@ class _Run:
                 np.where(kept, np.maximum(low, box.lower), box.lower),
                 np.where(kept, np.minimum(high, box.upper), box.upper),
             )
-            # rounding may cross bounds that meet
-            box = Box(np.minimum(low, high), np.maximum(low, high))
+            if (low > high).any():
+                # both hold the new value: where they do not meet, a bound is wrong, and nothing is proved
+                self.comparable = False
+            else:
+                box = Box(low, high)
             self.lines[node.name] = _lines(node, around)
             new = index < 0
             if new.any():
