@@ -19,7 +19,7 @@ from reludsl.expr import Expr, ball
 from reludsl.formulate import compile_program
 from reludsl.io import read
 from reludsl.network import Network
-from reludsl.passes import Formulation, cone, lower_with_neurons, tighten
+from reludsl.passes import Formulation, cone, formulated, thin, tighten
 
 AGREE = 1e-6
 """Relative distance that optima, and bounds that should be equal, may have: the solver's tolerance."""
@@ -119,7 +119,7 @@ def _solve(question: str, margin: Expr, text: str, time_limit: float) -> Line:
     cost = np.zeros(compiled.program.size)
     np.add.at(cost, index, value)
     start = time.perf_counter()
-    lowered = lower_with_neurons(cone(compiled.program, np.flatnonzero(cost)), Formulation.parse(text))
+    lowered = formulated(thin(cone(compiled.program, np.flatnonzero(cost))), Formulation.parse(text))
     matrix = lowered.program.matrix()
     session = plugins.default().open(matrix, Limits())
     build = time.perf_counter() - start

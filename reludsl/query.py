@@ -17,7 +17,7 @@ import numpy as np
 from reludsl import plugins
 from reludsl.answer import Answer, Statistics, Verdict, Witness
 from reludsl.backend import Backend, FloatArray, Limits, Status
-from reludsl.bounds import Bounds, crown, interval
+from reludsl.bounds import Bounds, crown, interval, optimised
 from reludsl.domain import Domain
 from reludsl.errors import InvalidInput
 from reludsl.expr import Expr, Input, SlackVariable, as_domain
@@ -31,7 +31,7 @@ from reludsl.session import Session, as_formulation, passes_of
 from reludsl.solve import TOLERANCE, Inputs
 from reludsl.tighten import Interrupted, every, tighten
 
-METHODS = ("interval", "crown", "lp", "milp")
+METHODS = ("interval", "crown", "optimised", "lp", "milp")
 """What `network_bounds` offers, from cheap and wide to dear and tight."""
 
 
@@ -358,8 +358,8 @@ def network_bounds(
     """Bounds of every pre-activation layer and of the output.
 
     Args:
-        method: `interval`, `crown`, `lp` or `milp`; each starts from the one before. For the last two every
-            element is maximised and minimised, layer by layer, and each layer's bounds serve the next.
+        method: `interval`, `crown`, `optimised`, `lp` or `milp`. For the last three every element is bounded from
+            both sides by itself, layer by layer, and each layer's bounds serve the next.
         time_limit: seconds; elements that it leaves out keep the bounds they had, as they do after a keyboard
             interrupt.
 
@@ -377,6 +377,9 @@ def network_bounds(
         raise InvalidInput(f"no bounds are called {method!r}; there are {', '.join(METHODS)}")
     if method == "interval":
         return interval(network, domain)
+    until = None if time_limit is None else time.perf_counter() + time_limit
+    if method == "optimised":
+        return optimised(network, domain, stop=lambda: until is not None and time.perf_counter() >= until)
     found = crown(network, domain)
     if method == "crown":
         return found
@@ -387,7 +390,7 @@ def network_bounds(
             limits=Limits(threads=threads, seed=seed),
             integers=method == "milp",
             chosen=every,
-            until=None if time_limit is None else time.perf_counter() + time_limit,
+            until=until,
             progress=progress,
         )
     except Interrupted as stopped:

@@ -41,7 +41,7 @@ from reludsl.certificate import dual_bound
 from reludsl.errors import SolverFailed
 from reludsl.expr import Expr, InputVariable
 from reludsl.formulate import Compiled
-from reludsl.passes import Choice, Formulation, Neurons, dependencies, lower_with_neurons, parts, tighten
+from reludsl.passes import Choice, Formulation, Neurons, dependencies, formulated, parts, slim, thin, tighten
 from reludsl.program import AffineMap, Program
 
 TOLERANCE = 1e-6
@@ -102,6 +102,8 @@ class Model:
         compiled: from `reludsl.formulate.compile_program`.
         backend: see `reludsl.plugins.load`.
         budget: of `reludsl.passes.sparsify`.
+        precision: keep for every objective what it depends on by more than this alone, in its own unit (see
+            `reludsl.passes.slim`): far less where weights are small, and loaded anew for every other objective.
 
     Raises:
         UnsupportedCapability: the backend cannot solve integer programs and there are some, or cannot switch rows.
@@ -115,11 +117,13 @@ class Model:
         limits: Limits | None = None,
         formulation: Formulation | Choice = Formulation.BIG_M,
         budget: float = 1e-7,
+        precision: float | None = None,
     ) -> None:
         self.compiled = compiled
         self.backend = backend
         self.limits = limits or Limits()
         self.formulation, self.budget = Choice.every(formulation).checked(compiled.program), budget
+        self.precision = precision
         self._cones: dict[tuple[int, ...], list[_Loaded]] = {}
         self._ends = np.cumsum([block.size for block in compiled.program.columns])
 
@@ -129,15 +133,22 @@ class Model:
         A neuron of layer 2 is asked about in a model that holds nothing of layer 3.
         """
         touched = np.flatnonzero(cost)
-        key = tuple(np.unique(np.searchsorted(self._ends, touched, side="right")).tolist())
+        blocks = np.unique(np.searchsorted(self._ends, touched, side="right"))
+        key = tuple((blocks if self.precision is None else touched).tolist())
         if key not in self._cones:
+            if self.precision is not None:
+                self.close()
+                self._cones.clear()
             whole = dependencies(self.compiled.program, touched)
             inner = [p for p in parts(whole.program) if p.columns.size]
-            self._cones[key] = [self._load(p.program, whole.columns[p.columns]) for p in inner]
+            self._cones[key] = [self._load(p.program, whole.columns[p.columns], touched) for p in inner]
         return self._cones[key]
 
-    def _load(self, program: Program, columns: IntArray) -> _Loaded:
-        lowering = lower_with_neurons(program, self.formulation, self.budget)
+    def _load(self, program: Program, columns: IntArray, touched: IntArray) -> _Loaded:
+        plain = thin(program, self.budget)
+        if self.precision is not None:
+            plain = slim(plain, np.flatnonzero(np.isin(columns, touched)), self.precision)
+        lowering = formulated(plain, self.formulation)
         lowered, matrix = lowering.program, lowering.program.matrix()
         require_matrix(self.backend, matrix)
         if matrix.integer.any():
@@ -252,20 +263,31 @@ class Model:
         on_point: OnPoint | None,
     ) -> tuple[Result, float]:
         trace = part.program.original
-        row = np.asarray(cost @ trace.matrix)
-        constant = float(cost @ trace.offset)
+        used = np.flatnonzero(cost)
+        row = np.asarray(cost[used] @ sparse.csr_array(trace.matrix)[used])
+        constant = float(cost[used] @ trace.offset[used])
         lost = _objective_error(cost, trace, part.program)
         index = np.flatnonzero(row)
         part.session.set_cost(index, row[index], sense, constant)
         began = time.perf_counter()
+        sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
+
+        def enough(result: Result, matrix: Matrix) -> bool:
+            if on_point is not None and result.x is not None:
+                on_point(PointKind.NODE, result.x, result.objective or 0.0, sign * np.inf)
+            if stop_bound is None or result.row_duals is None:
+                return False
+            proved = dual_bound(matrix, sign * row, sign * result.row_duals)
+            return numeric.sum_up(proved, sign * constant, lost) <= sign * stop_bound
+
         if part.neurons:
             if part.matrix.rows.shape[0] > part.plain.rows.shape[0] + MOST_CUTS:
                 # cuts made for earlier objectives: the program is faster without them
                 part.session.close()
                 part.matrix, part.session = part.plain, self.backend.open(part.plain, self.limits)
                 part.session.set_cost(index, row[index], sense, constant)
-            cut_limit = None if time_limit is None else time_limit / 2
-            part.matrix = tighten(part.session, part.matrix, part.neurons, cut_limit).matrix
+            cut_limit = None if time_limit is None or relax else time_limit / 2
+            part.matrix = tighten(part.session, part.matrix, part.neurons, cut_limit, enough).matrix
             time_limit = None if time_limit is None else max(0.0, time_limit - (time.perf_counter() - began))
         integral = bool(part.matrix.integer.any()) and not relax
         if below is not None:
@@ -279,7 +301,6 @@ class Model:
             on_point=on_point if integral and Capability.INCUMBENT_EVENTS in self.backend.capabilities else None,
         )
         result = replace(result, seconds=time.perf_counter() - began)
-        sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
         if integral and part.scale * TOLERANCE >= 1.0 and result.status is not Status.INTERRUPTED:
             # a tolerance times such numbers is no small thing: the tree's bound proves nothing, the relaxation's does
             left = None if time_limit is None else max(0.01, time_limit - result.seconds)

@@ -7,12 +7,11 @@ linear bounds choose one line of. Every bound of a linear program is recomputed 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 
 from reludsl.backend import Backend, BoolArray, Limits, Sense, Status
-from reludsl.bounds import Bounds, best_is_interval, crown
+from reludsl.bounds import Bounds, Chosen, best_is_interval, crown
 from reludsl.domain import Box
 from reludsl.errors import SolverFailed
 from reludsl.expr import Input
@@ -33,10 +32,6 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, bounds: Bounds) -> None:
         super().__init__("the bounds were being tightened")
         self.bounds = bounds
-
-
-Chosen = Callable[[Bounds, Stage], BoolArray]
-"""Which elements of a stage are worth solving for."""
 
 
 def every(bounds: Bounds, stage: Stage) -> BoolArray:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -17,7 +18,17 @@ from scipy import sparse
 from solvers import solver
 
 from reludsl import numeric
-from reludsl.backend import Capability, FloatArray, Indicators, Limits, Matrix, Sense, Status, UnsupportedCapability
+from reludsl.backend import (
+    Capability,
+    FloatArray,
+    Indicators,
+    Limits,
+    Matrix,
+    Rows,
+    Sense,
+    Status,
+    UnsupportedCapability,
+)
 from reludsl.domain import Box
 from reludsl.errors import InvalidInput
 from reludsl.expr import Input
@@ -31,16 +42,18 @@ from reludsl.passes import (
     big_m,
     cone,
     disaggregate,
+    formulated,
     hull,
     indicator,
     lower,
-    lower_with_neurons,
     partition,
     parts,
     prune,
-    separate,
+    separate_hull,
+    separate_ideal,
     sparsify,
     substitute,
+    thin,
     tighten,
 )
 from reludsl.program import Program
@@ -62,6 +75,7 @@ EVERY = [
     Formulation.partition(1),
     Formulation.partition(2),
     Formulation.CUTS,
+    Formulation.HULL_CUTS,
 ]
 every_form = pytest.mark.parametrize("form", EVERY, ids=str)
 
@@ -232,12 +246,13 @@ def test_relaxation_is_tighter_with_every_doubling_of_the_groups(seed: int, acti
         assert bounds[1] == pytest.approx(bounds[0], rel=1e-7)
 
 
+@pytest.mark.parametrize("cuts", ["cuts:200:100", "hull-cuts:200:100"])
 @pytest.mark.parametrize("seed", range(4))
-def test_ideal_cuts_of_one_layer_end_at_the_hull(seed: int) -> None:
+def test_cuts_of_one_layer_end_at_the_hull(seed: int, cuts: str) -> None:
     program = _compiled(_random_network(seed, 6, 5, 1))
     cost = _last(program)
-    most = Formulation.parse("cuts:200:100")
-    lowered = lower_with_neurons(program, most, budget=0.0)
+    most = Formulation.parse(cuts)
+    lowered = formulated(thin(program, 0.0), most)
     session = solver("highs").open(lowered.program.matrix(), Limits())
     trace = lowered.program.original
     row = np.asarray(cost @ trace.matrix)
@@ -301,29 +316,38 @@ def _most_beyond(layer: Neurons, matrix: FloatArray, upper: FloatArray, rng: np.
     return worst
 
 
-def _separated(layer: Neurons, seed: int) -> tuple[FloatArray, FloatArray]:
+Separate = Callable[[Neurons, FloatArray, int], Rows]
+both_kinds = pytest.mark.parametrize("separate", [separate_ideal, separate_hull])
+
+
+def _separated(layer: Neurons, seed: int, separate: Separate = separate_ideal) -> tuple[FloatArray, FloatArray]:
     rng = np.random.default_rng(seed)
     x = np.concatenate([layer.lower[:3] + (layer.upper - layer.lower)[:3] * rng.random(3), 900 * np.ones(4)])
     rows = separate(layer, np.concatenate([x, rng.random(4)]), 10)
-    assert rows.lower.size == 4
+    assert rows.lower.size == 4 or separate is separate_hull
     return rows.matrix.toarray(), rows.upper
 
 
-def test_separated_rows_hold_in_exact_arithmetic() -> None:
+@both_kinds
+def test_separated_rows_hold_in_exact_arithmetic(separate: Separate) -> None:
+    count = 0
     for seed in range(20):
         layer = _layer(seed)
-        rows = _separated(layer, seed)
+        rows = _separated(layer, seed, separate)
+        count += rows[1].size
         assert _most_beyond(layer, *rows, np.random.default_rng(seed)) <= 0
+    assert count >= 60
 
 
-def test_separated_rows_rounded_inward_cut_off_a_point(monkeypatch: pytest.MonkeyPatch) -> None:
+@both_kinds
+def test_separated_rows_rounded_inward_cut_off_a_point(separate: Separate, monkeypatch: pytest.MonkeyPatch) -> None:
     up, down = numeric.up, numeric.down
     monkeypatch.setattr(numeric, "up", down)
     monkeypatch.setattr(numeric, "down", up)
     beyond = []
     for seed in range(20):
         layer = _layer(seed)
-        beyond.append(_most_beyond(layer, *_separated(layer, seed), np.random.default_rng(seed)))
+        beyond.append(_most_beyond(layer, *_separated(layer, seed, separate), np.random.default_rng(seed)))
     assert max(beyond) > 0
 
 
@@ -346,7 +370,7 @@ def test_separate_takes_the_most_violated_set_of_all() -> None:
         rng = np.random.default_rng(seed)
         h = layer.lower[:3] + (layer.upper - layer.lower)[:3] * rng.random(3)
         delta = rng.random(4)
-        rows = separate(layer, np.concatenate([h, 900 * np.ones(4), delta]), 10)
+        rows = separate_ideal(layer, np.concatenate([h, 900 * np.ones(4), delta]), 10)
         found = rows.matrix @ np.concatenate([h, 900 * np.ones(4), delta]) - rows.upper
         weights = layer.weights.toarray()[:, :3]
         small = np.where(weights >= 0, weights * layer.lower[:3], weights * layer.upper[:3])
@@ -360,10 +384,38 @@ def test_separate_takes_the_most_violated_set_of_all() -> None:
             assert found[k] == pytest.approx(900 - min(sides), rel=1e-9)
 
 
+def test_separate_hull_takes_the_most_violated_row_of_all() -> None:
+    """Against all sets and all inputs outside of them."""
+    compared = 0
+    for seed in range(10):
+        layer = _layer(seed)
+        rng = np.random.default_rng(seed)
+        h = layer.lower[:3] + (layer.upper - layer.lower)[:3] * rng.random(3)
+        point = np.concatenate([h, 900 * np.ones(4), rng.random(4)])
+        rows = separate_hull(layer, point, 10)
+        neuron = [int(np.flatnonzero(row[3:7])[0]) for row in rows.matrix.toarray()]
+        found = dict(zip(neuron, (rows.matrix @ point - rows.upper).tolist()))
+        weights = layer.weights.toarray()[:, :3]
+        small = np.where(weights >= 0, weights * layer.lower[:3], weights * layer.upper[:3])
+        large = np.where(weights >= 0, weights * layer.upper[:3], weights * layer.lower[:3])
+        for n in found:
+            sides = []
+            for s in range(8):
+                inside = np.array([s & 1, s & 2, s & 4], dtype=bool)
+                level = layer.bias[n] + np.where(inside, small[n], large[n]).sum()
+                for k in np.flatnonzero(~inside):
+                    if level >= 0 > level - (large[n] - small[n])[k]:
+                        share = (weights[n, k] * h[k] - small[n, k]) / (large[n, k] - small[n, k])
+                        sides.append((weights[n] * h - small[n])[inside].sum() + level * share)
+            assert found[n] == pytest.approx(900 - min(sides), rel=1e-9)
+            compared += 1
+    assert compared >= 20
+
+
 def test_neurons_only_relus_are_found() -> None:
     for activation, count in ((relu, 5), (ZIGZAG, 0)):
         program = _compiled(_random_network(2, 4, 5, 1, activation=activation))
-        lowered = lower_with_neurons(program, Formulation.CUTS, 0.0)
+        lowered = formulated(thin(program, 0.0), Formulation.CUTS)
         assert sum(layer.size for layer, _ in lowered.neurons) <= count
         assert bool(lowered.neurons) == (activation is relu)
         assert lowered.program.disjunction_count == 0

@@ -38,8 +38,10 @@ from reludsl.passes import (
     parts,
     prune,
     published_big_m,
+    slim,
     sparsify,
     substitute,
+    thin,
 )
 from reludsl.program import Program, RowBlock
 from reludsl.testing import EnumerationBackend, oracle
@@ -368,6 +370,64 @@ def test_sparsify_network_optimum_only_grows_and_by_little(network: Network, dat
     assert thin.nonzeros <= full.nonzeros
     gain = _optimum(thin, cost, Sense.MAXIMIZE) - _optimum(full, cost, Sense.MAXIMIZE)
     assert -1e-12 <= gain <= 1e-4
+
+
+# --- slim ---------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25)
+@given(network=small_networks, data=st.data())
+def test_slim_bounds_hold_the_oracle_and_lose_no_more_than_the_precision(network: Network, data: st.DataObject) -> None:
+    domain = data.draw(domains(network.input_size))
+    program = substitute(prune(_compiled(network, domain)))
+    stage = network.stages[-1]
+    k = data.draw(st.integers(0, stage.size - 1))
+    precision = data.draw(st.sampled_from([0.0, 1e-3, 0.25]))
+    asked = _compiled(network, domain).where(stage.pre).start + k
+    small = slim(program, np.array([asked]), precision)
+    assert small.size <= program.size
+    cost = np.zeros(small.original.offset.size)
+    cost[asked] = 1.0
+    low, high = oracle.extremes(network, domain, stage)
+    error = float(small.original.error[asked])
+    assert error <= float(program.original.error[asked]) + precision + 1e-15
+    clean = replace(small, trace=replace(small.original, offset=np.nan_to_num(small.original.offset)))
+    lowered = big_m(clean)
+    for sense, exact in ((Sense.MAXIMIZE, float(high[k])), (Sense.MINIMIZE, float(low[k]))):
+        assert _optimum(lowered, cost, sense) == pytest.approx(exact, abs=2 * error + 1e-9)
+        reached = _optimum(lowered, cost, sense)
+        assert (reached + error >= exact - 1e-9) if sense is Sense.MAXIMIZE else (reached - error <= exact + 1e-9)
+
+
+def test_slim_keeps_what_a_constraint_is_about() -> None:
+    text = """columns x
+  x[0] in [0, 1]
+  x[1] in [0, 1]
+columns z
+  z[0] in [0, 2]
+  z[1] in [0, 2]
+rows z
+  1 z[0] - 2 x[0] = 0 defines z[0]
+  1 z[1] - 2 x[1] = 0 defines z[1]
+rows plain
+  -inf <= 1 x[0] + 1 z[1] <= 1
+"""
+    program = Program.parse(text)
+    small = slim(program, np.array([2]), 0.0)
+    assert small.size == 4
+    assert small.row_count == 3
+
+
+def test_slim_of_small_weights_leaves_their_neurons_out() -> None:
+    first = Affine(np.eye(4), np.full(4, -0.5))
+    second = Affine(np.array([[1.0, 1e-7, -1e-7, 1.0]]), np.zeros(1))
+    network = Network.chain([first, relu, second], (4,))
+    program = thin(_compiled(network, Box.full(0.0, 1.0, (4,))), 0.0)
+    asked = np.array([program.original.offset.size - 1])
+    small = slim(program, asked, 1e-6)
+    assert (small.disjunction_count, program.disjunction_count) == (2, 4)
+    # half of what each of the two may be at most
+    assert small.original.error[asked[0]] == pytest.approx(0.5e-7, rel=1e-6)
 
 
 # --- snapshots ----------------------------------------------------------------------------------------------

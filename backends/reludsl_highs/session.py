@@ -42,6 +42,10 @@ _SMALL = 20_000
 """Nonzeros up to which an LP runs in place."""
 _LEASH = 5_000
 """Simplex iterations that it gets there; with so few nonzeros these are a fraction of a second."""
+_PATIENCE = 3
+"""Simplex iterations per row and column after which the interior point method takes over. On network programs the dual
+simplex method needs one or two, or stalls: 75,000 iterations and no end for a program that the interior point method
+solves in 0.1 s."""
 
 
 class HighsSession:
@@ -248,7 +252,7 @@ class HighsSession:
             watching()
         end = End(left=True)
         try:
-            end = aside.run(partial(self._to_end, notes))
+            end = aside.run(partial(self._to_end if integral else self._to_lp_end, notes))
         finally:
             if end.left:
                 # Whatever happens to it from now on, it is no longer ours.
@@ -256,6 +260,30 @@ class HighsSession:
             else:
                 watch.detach(highs)
         return end
+
+    def _to_lp_end(self, notes: list[str]) -> bool:
+        """An LP, by the interior point method where the simplex method stalls."""
+        if not self._leash or self._highs.getOptionValue("solver")[1] != "choose":
+            return self._to_end(notes)
+        before = self._highs.getOptionValue("simplex_iteration_limit")[1]
+        self._set("simplex_iteration_limit", max(_LEASH, _PATIENCE * sum(self._shape)))
+        try:
+            ran = self._to_end(notes)
+        finally:
+            self._set("simplex_iteration_limit", before)
+        if self._highs.getModelStatus() != self._hp.HighsModelStatus.kIterationLimit:
+            return ran
+        notes.append("the simplex method stalled, and the interior point method took over")
+        self._highs.clearSolver()
+        self._set("solver", "ipm")
+        try:
+            return self._to_end(notes)
+        finally:
+            self._set("solver", "choose")
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return int(self._highs.getNumRow()), int(self._highs.getNumCol())
 
     def _to_end(self, notes: list[str]) -> bool:
         """Whether HiGHS came to an end of its own; what it holds otherwise is of an earlier solve."""

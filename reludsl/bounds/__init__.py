@@ -11,6 +11,9 @@ from reludsl.bounds.linear import linear_form as linear_form
 from reludsl.bounds.linear import linear_upper as linear_upper
 from reludsl.bounds.linear import relaxed as relaxed
 from reludsl.bounds.linear import upper_over as upper_over
+from reludsl.bounds.optimised import Chosen as Chosen
+from reludsl.bounds.optimised import optimised as optimised
+from reludsl.bounds.optimised import optimised_upper as optimised_upper
 from reludsl.bounds.propagate import Bounds as Bounds
 from reludsl.bounds.propagate import forward_errors as forward_errors
 from reludsl.bounds.propagate import interval as interval

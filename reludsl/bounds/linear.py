@@ -62,6 +62,13 @@ class LinearForm:
     exact: BoolArray
     left: Mapping[str, FloatArray]
 
+    def singles(self) -> LinearForm:
+        """The forms of a batch that has one row each, (b, 1, ...), as b rows."""
+        left = {name: a[:, 0] for name, a in self.left.items()}
+        return LinearForm(
+            self.coefficients[:, 0], self.offset[:, 0], self.error[:, 0], self.size[:, 0], self.exact[:, 0], left
+        )
+
 
 Exchange = Callable[[Node, FloatArray], tuple[FloatArray, FloatArray]]
 """Asked before a layer that is not affine is relaxed: other coefficients for its value, and what that costs at most.

@@ -69,7 +69,9 @@ def bounds(
     box: BoxOption = None,
     ball: BallOption = None,
     clip: ClipOption = None,
-    method: Annotated[str, typer.Option("--method", help="From cheap to tight: interval, crown, lp, milp")] = "crown",
+    method: Annotated[
+        str, typer.Option("--method", help="From cheap to tight: interval, crown, optimised, lp, milp")
+    ] = "crown",
     json_: JsonOption = False,
     backend: BackendOption = None,
     time_limit: TimeOption = None,

@@ -168,8 +168,12 @@ class Activation(Layer, Protocol):
         """Whether a break lies between two values of each element (strict: or at one of them)."""
         ...
 
+    def vertices(self, box: Box) -> FloatArray:
+        """Both ends of each interval and every break cut to it: (K + 2, n). f is linear between neighbours."""
+        ...
+
     def deviation(self, box: Box, slope: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """min and max of f(z) - slope z over each interval, rounded outward."""
+        """min and max of f(z) - slope z over each interval, rounded outward; of several slopes (..., n) each."""
         ...
 
     def relax(self, box: Box) -> LinearBounds:

@@ -80,5 +80,5 @@ class StackedBounds(LinearBounds):
 
 def _times(a: FloatArray, slope: Slope) -> FloatArray:
     if isinstance(slope, sparse.csr_array):
-        return np.asarray(a @ slope)
+        return np.asarray(a.reshape(-1, a.shape[-1]) @ slope).reshape(*a.shape[:-1], slope.shape[1])
     return np.asarray(a * slope[..., None, :])

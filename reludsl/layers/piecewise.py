@@ -376,13 +376,13 @@ class PiecewiseLinear:
             here = here + _where(self._rounded, 8 * numeric.UNIT * size)
         return np.asarray(numeric.inflated(self._steepest * error) + here)
 
-    def _vertices(self, box: Box) -> FloatArray:
+    def vertices(self, box: Box) -> FloatArray:
         """Both ends and every break cut to the interval: (K + 2, n). f is linear between neighbours."""
         inner = [np.clip(b, box.lower, box.upper) for b in self._b]
         return np.stack([box.lower, *inner, box.upper])
 
     def interval(self, box: Box) -> Box:
-        points = self._vertices(box)
+        points = self.vertices(box)
         values, errors = self(points), self.evaluation_error(points)
         return Box(numeric.down(values, errors).min(axis=0), numeric.up(values, errors).max(axis=0))
 
@@ -390,10 +390,15 @@ class PiecewiseLinear:
         """min and max of f(z) - slope z over each interval, rounded outward: the H constants of a line.
 
         Args:
-            slope: shape (n,), any floats.
+            slope: shape (..., n), any floats: several lines per element where it has more axes than the box.
         """
-        points = self._vertices(box)
+        points = self.vertices(box)
         value = self(points)
+        extra = np.ndim(slope) - box.lower.ndim
+        if extra > 0:
+            # the vertices stay the first axis, the lines of an element come after it
+            shape = (len(points), *(1,) * extra, *box.lower.shape)
+            points, value = points.reshape(shape), value.reshape(shape)
         product = slope * points
         gap = value - product
         inexact = ~np.isin(slope, (0.0, 1.0, -1.0))
@@ -412,7 +417,7 @@ class PiecewiseLinear:
         For the ReLU on l < 0 < u: above u (z - l) / (u - l), below 0 or z, whichever covers less (CROWN,
         Zhang et al. 2018).
         """
-        points = self._vertices(box)
+        points = self.vertices(box)
         values = self(points)
         middle = 0.5 * (box.lower + box.upper)
         best = {1: np.full(middle.shape, -np.inf), -1: np.full(middle.shape, np.inf)}

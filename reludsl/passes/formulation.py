@@ -1,6 +1,6 @@
 """Which formulation a disjunction gets: a name with parameters, one for all layers or one per layer.
 
-big-m   published   indicator   hull   partition:GROUPS   cuts   cuts:ROUNDS:PER_ROUND
+big-m   published   indicator   hull   partition:GROUPS   cuts:ROUNDS:PER_ROUND   hull-cuts:..
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ class Form(enum.Enum):
     """The convex hull over a neuron's inputs, with a copy of them for every piece."""
     CUTS = "cuts"
     """Big-M, tightened for every objective by the most violated of the rows that describe the hull of a ReLU."""
+    HULL_CUTS = "hull-cuts"
+    """The same with the rows of the hull without its binary."""
     INDICATOR = "indicator"
     """Rows that a binary switches, for backends that have them."""
 
 
-_PARAMETERS = {Form.PARTITION: ("groups",), Form.CUTS: ("rounds", "per_round")}
+_PARAMETERS = {Form.PARTITION: ("groups",), Form.CUTS: ("rounds", "per_round"), Form.HULL_CUTS: ("rounds", "per_round")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Formulation:
     Args:
         form: which one.
         groups: partial sums per neuron, of PARTITION.
-        rounds, per_round: how often an LP is solved and its most violated rows are added, and how many, of CUTS.
+        rounds, per_round: how often an LP is solved and its most violated rows are added, and how many, of CUTS and HULL_CUTS.
 
     Raises:
         InvalidInput: a parameter below 1.
@@ -63,6 +65,7 @@ class Formulation:
     PUBLISHED: ClassVar[Formulation]
     HULL: ClassVar[Formulation]
     CUTS: ClassVar[Formulation]
+    HULL_CUTS: ClassVar[Formulation]
     INDICATOR: ClassVar[Formulation]
 
     def __post_init__(self) -> None:
@@ -101,6 +104,7 @@ Formulation.BIG_M = Formulation(Form.BIG_M)
 Formulation.PUBLISHED = Formulation(Form.PUBLISHED)
 Formulation.HULL = Formulation(Form.HULL)
 Formulation.CUTS = Formulation(Form.CUTS)
+Formulation.HULL_CUTS = Formulation(Form.HULL_CUTS)
 Formulation.INDICATOR = Formulation(Form.INDICATOR)
 
 
