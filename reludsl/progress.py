@@ -8,11 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`done` of `total` neurons (or cases, or runs), and what is at work."""
+    """`done` of `total` neurons (or cases, or runs), and what is at work.
+
+    Args:
+        left: seconds until the time limit; None without one.
+        bound: proved so far for what is at work, by how much it misses what would decide it; None where there is none.
+    """
 
     step: str
     done: int
     total: int
+    left: float | None = None
+    bound: float | None = None
 
 
 OnProgress = Callable[[Progress], None]

@@ -102,8 +102,6 @@ class Model:
         compiled: from `reludsl.formulate.compile_program`.
         backend: see `reludsl.plugins.load`.
         budget: of `reludsl.passes.sparsify`.
-        precision: keep for every objective what it depends on by more than this alone, in its own unit (see
-            `reludsl.passes.slim`): far less where weights are small, and loaded anew for every other objective.
 
     Raises:
         UnsupportedCapability: the backend cannot solve integer programs and there are some, or cannot switch rows.
@@ -117,38 +115,50 @@ class Model:
         limits: Limits | None = None,
         formulation: Formulation | Choice = Formulation.BIG_M,
         budget: float = 1e-7,
-        precision: float | None = None,
     ) -> None:
         self.compiled = compiled
         self.backend = backend
         self.limits = limits or Limits()
         self.formulation, self.budget = Choice.every(formulation).checked(compiled.program), budget
-        self.precision = precision
         self._cones: dict[tuple[int, ...], list[_Loaded]] = {}
+        self._thin: dict[tuple[int, ...], list[tuple[Program, IntArray]]] = {}
+        self._slim: tuple[bytes, float, list[_Loaded]] | None = None
         self._ends = np.cumsum([block.size for block in compiled.program.columns])
 
-    def _cone(self, cost: FloatArray) -> list[_Loaded]:
+    def _cone(self, cost: FloatArray, precision: float | None) -> list[_Loaded]:
         """The parts of the program that an objective depends on, loaded once per set of blocks that it mentions.
 
-        A neuron of layer 2 is asked about in a model that holds nothing of layer 3.
+        A neuron of layer 2 is asked about in a model that holds nothing of layer 3. With a precision the model is that
+        of one objective, and the next one takes its place.
         """
         touched = np.flatnonzero(cost)
-        blocks = np.unique(np.searchsorted(self._ends, touched, side="right"))
-        key = tuple((blocks if self.precision is None else touched).tolist())
-        if key not in self._cones:
-            if self.precision is not None:
-                self.close()
-                self._cones.clear()
+        key = tuple(np.unique(np.searchsorted(self._ends, touched, side="right")).tolist())
+        if key not in self._thin:
             whole = dependencies(self.compiled.program, touched)
             inner = [p for p in parts(whole.program) if p.columns.size]
-            self._cones[key] = [self._load(p.program, whole.columns[p.columns], touched) for p in inner]
+            self._thin[key] = [(thin(p.program, self.budget), whole.columns[p.columns]) for p in inner]
+        if precision is not None:
+            asked = touched.tobytes()
+            if self._slim is None or self._slim[:2] != (asked, precision):
+                self._drop_slim()
+                small = [
+                    (slim(program, np.flatnonzero(np.isin(columns, touched)), precision), columns)
+                    for program, columns in self._thin[key]
+                ]
+                self._slim = (asked, precision, [self._load(*part) for part in small])
+            return self._slim[2]
+        if key not in self._cones:
+            self._cones[key] = [self._load(*part) for part in self._thin[key]]
         return self._cones[key]
 
-    def _load(self, program: Program, columns: IntArray, touched: IntArray) -> _Loaded:
-        plain = thin(program, self.budget)
-        if self.precision is not None:
-            plain = slim(plain, np.flatnonzero(np.isin(columns, touched)), self.precision)
-        lowering = formulated(plain, self.formulation)
+    def _drop_slim(self) -> None:
+        if self._slim is not None:
+            for loaded in self._slim[2]:
+                loaded.session.close()
+        self._slim = None
+
+    def _load(self, program: Program, columns: IntArray) -> _Loaded:
+        lowering = formulated(program, self.formulation)
         lowered, matrix = lowering.program, lowering.program.matrix()
         require_matrix(self.backend, matrix)
         if matrix.integer.any():
@@ -164,7 +174,8 @@ class Model:
 
     @property
     def _loaded(self) -> list[_Loaded]:
-        return [part for cone in self._cones.values() for part in cone]
+        slimmed = self._slim[2] if self._slim is not None else []
+        return [*(part for cone in self._cones.values() for part in cone), *slimmed]
 
     @property
     def binaries(self) -> int:
@@ -194,6 +205,7 @@ class Model:
         stop_bound: float | None = None,
         stop_objective: float | None = None,
         below: float | None = None,
+        precision: float | None = None,
         on_inputs: OnInputs | None = None,
     ) -> Outcome:
         """Optimise an expression of size 1 over the domains.
@@ -202,12 +214,15 @@ class Model:
             relax: over the LP relaxation; the bound comes from the duals.
             stop_bound, stop_objective: see `reludsl.backend.Session.solve`; of use with one part only.
             below: for a maximum: stop as soon as the bound, widened by what the tolerances are worth, is below this.
-            on_inputs: called with the inputs of every incumbent, where the solver shows them.
+            precision: how far the bound may be off, in the unit of the columns asked about: the program then holds what
+                they depend on by more than this alone (see `reludsl.passes.slim`), far less where weights are small.
+            on_inputs: called with the inputs of every incumbent, where the solver shows them, and of every LP of a
+                formulation with cuts.
         """
         index, value, offset = self.compiled.row(expr)
         cost = np.zeros(self.compiled.program.size)
         np.add.at(cost, index, value)
-        touched = self._cone(cost)
+        touched = self._cone(cost, precision)
         whole = np.full(cost.size, np.nan)
         bound, nodes, seconds, trusted = offset, 0, 0.0, True
         outward = numeric.sum_up if sense is Sense.MAXIMIZE else numeric.sum_down

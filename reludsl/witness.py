@@ -102,6 +102,16 @@ class Witnesses:
                 at[new] = batch[rows[new]]
                 error[new] = self._error[stage.pre][new]
 
+    def replay(self) -> None:
+        """Run the extreme inputs anew: the values are those of their inputs then, whatever happened before."""
+        empty = np.zeros((0, self.network.input_size))
+        seen_at = [np.concatenate([s.low_at, s.high_at])[np.isfinite([*s.low, *s.high])] for s in self.stages]
+        points = np.concatenate([empty, *seen_at])
+        for stage, seen in zip(self.network.hidden, self.stages):
+            seen.low[:], seen.high[:] = np.inf, -np.inf
+            seen.low_error[:] = seen.high_error[:] = self._error[stage.pre]
+        self.add(np.unique(points, axis=0))
+
     def sharpen(self, stage: Stage, neurons: IntArray) -> None:
         """Replay the extremes of some neurons in exact rational arithmetic: their rounding error becomes that
         of one rounding to float64. Slow; meant for near ties."""

@@ -292,7 +292,7 @@ def test_exact_value_of_the_ladder_is_constant() -> None:
 def test_wrong_arguments_are_invalid_input_with_what_to_write() -> None:
     net, box = ladder()
     with pytest.raises(InvalidInput, match="per-neuron"):
-        stable(net, box, method="one-solve")
+        stable(net, box, method="two-solve")
     with pytest.raises(InvalidInput, match="batch"):
         stable(net, box, data=np.zeros((3, 2)))
     with pytest.raises(InvalidInput, match="Box"):

@@ -66,13 +66,28 @@ def near_ties(bounds: Bounds, stage: Stage) -> tuple[IntArray, IntArray]:
 
 
 def _limit(bounds: Bounds, stage: Stage, neuron: int, sign: float) -> float:
+    """The better of the linear bound and the interval bound: no line is best where all that comes in is at an end."""
     row = np.zeros(stage.size)
     row[neuron] = sign
-    return rounded_up(exact_upper(bounds.network, bounds.domain.enclosure, stage.pre, row, bounds.boxes))
+    box = bounds.domain.enclosure
+    found = (exact_upper(bounds.network, box, stage.pre, row, bounds.boxes, interval=i) for i in (False, True))
+    return rounded_up(min(found))
 
 
-def exact_upper(network: Network, box: Box, target: str, row: FloatArray, boxes: Mapping[str, Box]) -> Fraction:
+def exact_upper(
+    network: Network,
+    box: Box,
+    target: str,
+    row: FloatArray,
+    boxes: Mapping[str, Box],
+    *,
+    interval: bool = False,
+) -> Fraction:
     """The linear upper bound of max over the box of row . v(x), exactly; v the value of `target`.
+
+    Args:
+        interval: end at the boxes of the first values that are not affine in what comes before, instead of at the
+            input.
 
     >>> from reludsl.layers import Affine
     >>> net = Network.chain([Affine(np.array([[1.0, 1.0]]), np.array([-2.0]))], (2,))
@@ -89,6 +104,9 @@ def exact_upper(network: Network, box: Box, target: str, row: FloatArray, boxes:
         if isinstance(layer, AffineLayer):
             total += _dot(a, exactly(np.broadcast_to(layer.bias, a.shape).copy()))
             a = layer.exact_adjoint(a, given)
+        elif interval:
+            total += _most(a, boxes[node.name])
+            continue
         else:
             line = relaxed(layer, network.around(node, boxes))
             above = np.array([v > 0 for v in a])
@@ -96,9 +114,12 @@ def exact_upper(network: Network, box: Box, target: str, row: FloatArray, boxes:
             a = _sloped(a, above, line, given)
         for source, part in network.split(node, a):
             pending[source] = pending[source] + part if source in pending else part
-    a = pending.get(INPUT, exactly(np.zeros(network.input_size)))
-    ends = exactly(np.where(np.array([v > 0 for v in a]), box.upper, box.lower))
-    return total + _dot(a, ends)
+    return total + _most(pending.get(INPUT, exactly(np.zeros(network.input_size))), box)
+
+
+def _most(a: ExactArray, box: Box) -> Fraction:
+    """The largest value of a . v over a box."""
+    return _dot(a, exactly(np.where(np.array([v > 0 for v in a]), box.upper, box.lower)))
 
 
 def _sloped(a: ExactArray, above: BoolArray, line: LinearBounds, size: int) -> ExactArray:

@@ -22,11 +22,13 @@ from reludsl.cli.options import (
     BackendOption,
     BallOption,
     BoxOption,
+    CheckpointOption,
     ClipOption,
     DataOption,
     FoldOption,
     JsonOption,
     MethodOption,
+    ModeOption,
     NetFile,
     SeedOption,
     StrictOption,
@@ -39,10 +41,11 @@ from reludsl.io import write_npz, write_onnx
 from reludsl.query import METHODS, network_bounds
 from reludsl.report import bounds_table, certify_table, compress_table, inspect_table, show
 from reludsl.rewrite import FoldPolicy
-from reludsl.stability import Facts, Method, stable
+from reludsl.stability import Facts, Method, Mode, stable
 
 BOUND_METHODS = METHODS
 CERTIFY_METHODS = tuple(m.value for m in Method)
+CERTIFY_MODES = tuple(m.value for m in Mode)
 FOLDS = tuple(p.value for p in FoldPolicy)
 
 
@@ -115,6 +118,7 @@ def certify(
     ball: BallOption = None,
     clip: ClipOption = None,
     method: MethodOption = "auto",
+    mode: ModeOption = "restart",
     data: DataOption = None,
     witnesses: Annotated[
         Path | None, typer.Option("--witnesses", help="Write two inputs per unstable neuron, .npz")
@@ -123,12 +127,15 @@ def certify(
     json_: JsonOption = False,
     backend: BackendOption = None,
     time_limit: TimeOption = None,
+    checkpoint: CheckpointOption = None,
     threads: ThreadsOption = 1,
     seed: SeedOption = 0,
 ) -> None:
-    """Which neurons never switch on the domain."""
+    """Which neurons never switch on the domain. Ctrl-C ends it with what is proved by then."""
     choice("--method", method, CERTIFY_METHODS)
+    choice("--mode", mode, CERTIFY_MODES)
     check_writable(witnesses, ".npz")
+    check_writable(checkpoint)
     source, solver = read_source(net), chosen_backend(backend)
     network = source.network
     domain = chosen_domain(network, box, ball, clip)
@@ -137,10 +144,12 @@ def certify(
             network,
             domain,
             method=method,
+            mode=mode,
             data=None if data is None else network.batch(load_array(data)),
             backend=solver,
             strict=strict,
             time_limit=time_limit,
+            checkpoint=checkpoint,
             threads=threads,
             seed=seed,
             progress=report,

@@ -21,7 +21,20 @@ BallOption = Annotated[
 ClipOption = Annotated[
     tuple[str, str] | None, typer.Option("--clip", metavar="LO HI", help="Cut the ball to LO <= x <= HI")
 ]
-MethodOption = Annotated[str, typer.Option("--method", help="auto (witnesses and bounds first) or per-neuron (solves)")]
+MethodOption = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        help="auto (witnesses and bounds first), one-solve (one integer program for all neurons) or per-neuron",
+    ),
+]
+ModeOption = Annotated[
+    str, typer.Option("--mode", help="Of one-solve: restart, or in-tree (callbacks, where the solver has them)")
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", help="A file to which the run is saved, and from which a later one goes on"),
+]
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="A pre-activation that only touches a break counts as a switch")
 ]

@@ -24,7 +24,9 @@ def progress() -> Iterator[OnProgress]:
         took = time.perf_counter() - start
         if took < 1.0:
             return
-        text = f"{at.step}: {at.done} of {at.total}, {took:.0f} s"
+        left = "" if at.left is None else f", {at.left:.0f} s left"
+        bound = "" if at.bound is None else f", {at.total - at.done} unknown, bound {at.bound:.2g} off"
+        text = f"{at.step}: {at.done} of {at.total}{bound}, {took:.0f} s{left}"
         if console.is_terminal:
             if status is None:
                 status = console.status(text)

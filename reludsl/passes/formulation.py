@@ -45,7 +45,8 @@ class Formulation:
     Args:
         form: which one.
         groups: partial sums per neuron, of PARTITION.
-        rounds, per_round: how often an LP is solved and its most violated rows are added, and how many, of CUTS and HULL_CUTS.
+        rounds, per_round: how often an LP is solved and its most violated rows are added, and how many, of CUTS and
+            HULL_CUTS.
 
     Raises:
         InvalidInput: a parameter below 1.

@@ -6,3 +6,4 @@ from reludsl.stability.facts import Facts as Facts
 from reludsl.stability.facts import Rung as Rung
 from reludsl.stability.facts import StageFacts as StageFacts
 from reludsl.stability.facts import Unknown as Unknown
+from reludsl.stability.one_solve import Mode as Mode

@@ -1,10 +1,10 @@
-"""The ladder from cheap to dear: witnesses, bounds, searches, and integer programs for what is left.
+"""Which neurons of a network never switch on a domain.
 
-`auto`        samples and vertices -> linear bounds -> gradient jumps -> Adam ascent -> solves for what is open
-`per-neuron`  linear bounds, then solves for every open neuron
-
-A solve is an LP and then, if that leaves the sign open, an integer program, per neuron and direction, each stopped
-as soon as the sign is known.
+`auto`        a ladder from cheap to dear, each rung for what the one before left open: interval -> witnesses -> linear
+              bounds -> gradient jumps -> Adam ascent -> optimised bounds -> linear programs with cuts -> walks over
+              linear regions -> integer programs
+`one-solve`   one integer program for all neurons (`reludsl.stability.one_solve`)
+`per-neuron`  linear bounds, then a linear and an integer program for every open neuron and direction
 
 Only a proved bound makes a neuron stable, only two replayed inputs make it unstable. A time limit, an
 exception, a sample or a solver's word on a point never do; such a neuron is unknown, with the reason.
@@ -13,53 +13,36 @@ exception, a sample or a solver's word on a point never do; such a neuron is unk
 from __future__ import annotations
 
 import enum
+import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 
 from reludsl.backend import Backend, FloatArray, Limits
-from reludsl.bounds import crown, interval, settle_ties
+from reludsl.bounds import Bounds, crown, fingerprint, interval, settle_ties
 from reludsl.bounds.ties import near_ties
 from reludsl.domain import Domain
 from reludsl.errors import InvalidInput
 from reludsl.expr import Input, as_domain
 from reludsl.network import Network
-from reludsl.progress import OnProgress, Progress, silent
+from reludsl.progress import OnProgress, silent
+from reludsl.stability.bounding import relax, tune
+from reludsl.stability.budget import Budget
+from reludsl.stability.checkpoint import Checkpoint
 from reludsl.stability.facts import UNKNOWN, Facts, Ledger, Rung, StageFacts, Unknown
-from reludsl.stability.solves import Budget, decide_by_solving
-from reludsl.witness import Witnesses, ascend, jump, seeds
+from reludsl.stability.one_solve import Mode, one_solve
+from reludsl.stability.run import Run
+from reludsl.stability.searches import ascents, jumps, walks
+from reludsl.stability.solves import integers, per_neuron
+from reludsl.witness import Witnesses, seeds
 
 
 class Method(enum.Enum):
     """How `stable` decides."""
 
     AUTO = "auto"
+    ONE_SOLVE = "one-solve"
     PER_NEURON = "per-neuron"
-
-
-@dataclass(slots=True, eq=False)
-class _Run:
-    ledger: Ledger
-    domain: Domain
-    rng: np.random.Generator
-    budget: Budget
-    progress: OnProgress
-
-    def tell(self, step: str) -> int:
-        """Say where the run stands; the number of decided neurons."""
-        decided = self.ledger.decided()
-        self.progress(Progress(step, decided, self.ledger.bounds.network.neurons))
-        return decided
-
-    @contextmanager
-    def rung(self, name: str) -> Iterator[None]:
-        before, start = self.tell(name), time.perf_counter()
-        yield
-        took = time.perf_counter() - start
-        self.ledger.rungs.append(Rung(name, self.ledger.decided() - before, took))
 
 
 def stable(
@@ -67,10 +50,13 @@ def stable(
     where: Input | Domain,
     *,
     method: Method | str = Method.AUTO,
+    mode: Mode | str = Mode.RESTART,
     data: FloatArray | None = None,
+    known: Bounds | None = None,
     backend: Backend | str | None = None,
     strict: bool = False,
     time_limit: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     threads: int = 1,
     seed: int = 0,
     progress: OnProgress = silent,
@@ -82,15 +68,19 @@ def stable(
     Args:
         where: the domain, or an input that has one.
         method: see `Method`.
+        mode: of the one-solve method, see `Mode`.
         data: inputs (m, input_size) that may serve as witnesses.
+        known: bounds proved earlier of the same network and domain, e.g. those of other facts.
         backend: solver for what witnesses and bounds leave open; the first installed by default.
         strict: count a pre-activation of exactly the break as a switch.
-        time_limit: seconds for the whole run; what is open then is unknown.
+        time_limit: seconds for the whole run; what is open then is unknown. A keyboard interrupt does the same.
+        checkpoint: a file, written now and then and at the end, with which a later run goes on where this one was.
         seed: of the random starts; the same seed gives the same run.
         progress: called now and then.
 
     Raises:
-        InvalidInput: the domain or the data do not fit the network.
+        InvalidInput: the domain, the data, the known bounds or the checkpoint do not fit the network.
+        UnsupportedCapability: the backend cannot do what the mode needs.
 
     >>> from reludsl.domain import Box
     >>> from reludsl.layers import Affine, relu
@@ -99,36 +89,107 @@ def stable(
     >>> facts.stages[0].stably_active, facts.stages[0].unstable, facts.stages[0].stably_inactive
     (array([0]), array([1]), array([2]))
     """
-    chosen = _method(method)
+    chosen, how = _method(method), Mode.of(mode)
     start = time.perf_counter()
     domain = as_domain(where)
     network.check_domain(domain)
-    first = interval(network, domain)
+    first = interval(network, domain, _fitting(network, domain, known))
     ledger = Ledger(first, Witnesses(first), strict)
+    saved = None if checkpoint is None else Checkpoint.at(checkpoint, network, domain)
+    if saved is not None:
+        saved.restore(ledger)
     ledger.rungs.append(Rung("interval", ledger.decided(), time.perf_counter() - start))
-    run = _Run(ledger, domain, np.random.default_rng(seed), Budget(start, time_limit), progress)
-    if chosen is Method.AUTO:
-        # a first stage of many neurons would give more points than are worth a forward pass
-        open_ = np.flatnonzero(ledger.pieces(network.hidden[0]) == UNKNOWN) if network.hidden else None
-        pool = seeds(network, domain, run.rng, neurons=open_)
-    else:
-        pool = domain.project(np.zeros((1, domain.size)))
+    run = Run(
+        ledger,
+        domain,
+        np.random.default_rng(seed),
+        Budget(start, time_limit),
+        backend,
+        Limits(threads=threads, seed=seed),
+        progress,
+    )
+    if saved is not None:
+        run.save = saved.save
+    _climb(run, chosen, how, data)
+    for goal in run.goals():
+        if (goal.stage.index, goal.neuron) not in ledger.unknown:
+            run.unknown(goal, "the time limit was reached before it", 0.0)
+    if saved is not None:
+        saved.save(ledger)
+    return _report(ledger, domain, time.perf_counter() - start)
+
+
+def _climb(run: Run, method: Method, mode: Mode, data: FloatArray | None) -> None:
+    pool = np.zeros((0, run.domain.size))
     with run.rung("witnesses"):
         if data is not None:
-            ledger.witnesses.add(network.batch(data))
-        ledger.witnesses.add(pool)
+            run.ledger.witnesses.add(run.network.batch(data))
+        pool = _pool(run, method)
+        run.ledger.witnesses.add(pool)
     with run.rung("bounds"):
-        ledger.bounds = crown(network, domain)
+        run.ledger.bounds = crown(run.network, run.domain, run.ledger.bounds)
         _settle_ties(run)
-    if chosen is Method.AUTO:
-        with run.rung("vertex jumps"):
-            _jump(run, pool)
-        with run.rung("ascent"):
-            _ascend(run)
-    if any(len(ledger.goals(stage)) for stage in network.hidden):
+    if method is Method.PER_NEURON:
         with run.rung("solves"):
-            decide_by_solving(ledger, domain, backend, Limits(threads=threads, seed=seed), run.budget, progress)
-    return _report(ledger, domain, time.perf_counter() - start)
+            per_neuron(run)
+    elif method is Method.ONE_SOLVE:
+        with run.rung("one-solve"):
+            near = one_solve(run, mode)
+        if near:
+            with run.rung("solves"):
+                per_neuron(run)
+    else:
+        _ladder(run, pool)
+
+
+def _ladder(run: Run, pool: FloatArray) -> None:
+    with run.rung("vertex jumps"):
+        jumps(run, pool)
+    with run.rung("ascent"):
+        ascents(run)
+    if run.done:
+        return
+    with run.rung("optimised bounds"):
+        tune(run)
+        _settle_ties(run)
+    if run.done:
+        return
+    with run.rung("lp bounds"):
+        relax(run)
+    if run.done:
+        return
+    with run.rung("walks"):
+        walks(run, run.goals())
+    if run.done:
+        return
+    with run.rung("solves"):
+        integers(run)
+
+
+def _pool(run: Run, method: Method) -> FloatArray:
+    if method is not Method.AUTO:
+        return run.domain.project(np.zeros((1, run.domain.size)))
+    if not run.network.hidden:
+        return seeds(run.network, run.domain, run.rng)
+    # a first stage of many neurons would give more points than are worth a forward pass
+    open_ = np.flatnonzero(run.ledger.pieces(run.network.hidden[0]) == UNKNOWN)
+    return seeds(run.network, run.domain, run.rng, neurons=open_)
+
+
+def _fitting(network: Network, domain: Domain, known: Bounds | None) -> Bounds | None:
+    """Bounds that are about this very network and domain.
+
+    Raises:
+        InvalidInput: they are about others.
+    """
+    if known is None or (known.network is network and known.domain is domain):
+        return known
+    if fingerprint(known.network, known.domain) != fingerprint(network, domain):
+        raise InvalidInput(
+            "the known bounds are about another network or domain, so that nothing says they hold here; give bounds of "
+            "this network on this domain, or leave `known` out"
+        )
+    return Bounds(network, domain, known.boxes)
 
 
 def _method(name: Method | str) -> Method:
@@ -163,37 +224,7 @@ def _report(ledger: Ledger, domain: Domain, seconds: float) -> Facts:
     )
 
 
-def _halfway(run: _Run) -> Callable[[], bool]:
-    """True once half of the time that is left now is used up: a search leaves the rest to what can prove."""
-    left, start = run.budget.left(), time.perf_counter()
-    return lambda: left is not None and time.perf_counter() - start >= 0.5 * left
-
-
-def _jump(run: _Run, pool: FloatArray, repeats: int = 6) -> None:
-    stop = _halfway(run)
-    for stage in run.ledger.bounds.network.hidden:
-        for _ in range(repeats):
-            goals = run.ledger.goals(stage)
-            if not len(goals) or stop():
-                break
-            run.tell("vertex jumps")
-            jump(run.ledger.witnesses, goals, pool[run.rng.integers(0, len(pool), len(goals))], stop=stop)
-
-
-def _ascend(run: _Run, batch: int = 16) -> None:
-    stop = _halfway(run)
-    for stage in run.ledger.bounds.network.hidden:
-        goals = run.ledger.goals(stage)
-        for start in range(0, len(goals), batch):
-            if stop():
-                return
-            run.tell("ascent")
-            chosen = np.zeros(len(goals), dtype=np.bool_)
-            chosen[start : start + batch] = True
-            ascend(run.ledger.witnesses, goals.take(chosen), run.rng, stop=stop)
-
-
-def _settle_ties(run: _Run) -> None:
+def _settle_ties(run: Run) -> None:
     """Bounds and witnesses that lie on a break up to rounding errors: look at both in exact arithmetic."""
     ledger = run.ledger
     for stage in ledger.bounds.network.hidden:

@@ -1,0 +1,355 @@
+"""One integer program for all neurons.
+
+    maximise sum_k p_k    over the network's program, p binary,    p_k = 1  =>  sign_k (z_k - break_k) >= margin_k
+
+with one p per goal: a neuron that was not seen beyond a break yet, and might be (Serra, Yu, Kumar, Ramalingam 2021,
+Scaling up exact neural network compression by ReLU stability, section 4). Whatever the input of a solution, it is run
+through the network, and every goal that it reaches leaves the objective: by the forward pass, never by reading p. When
+the *proved bound* is below one, no goal that is left can be reached.
+
+A vertex of the program likes to sit at z = break, where p may be 1 and nothing is certified. Two binaries per goal
+keep this from stalling. In the objective stands first p with the margin -delta, delta what the solver's tolerances
+may be worth: a bound below one then proves, tolerances included, that the break is not reached. A goal that an
+incumbent claims and the forward pass does not confirm goes on with q instead of p, margin +epsilon, which a vertex at
+the break does not satisfy. When the bound is below one for these too, they are *near*: within epsilon of the break,
+and left to programs of their own.
+
+`restart`  solve, stop at the first incumbent that is worth something, harvest, change the objective, solve again
+`in-tree`  one tree: at every node that the solver shows, and at every incumbent, run the input, harvest, and answer
+           with rows that switch off what is certified (where the solver takes lazy rows) or with the point of the
+           input itself (where it takes suggestions)
+
+A tree with lazy rows proves what is left where its backend gives a proved bound for it; otherwise a restart closes it.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import sparse
+
+from reludsl.backend import (
+    BoolArray,
+    Capability,
+    FloatArray,
+    IntArray,
+    Matrix,
+    PointKind,
+    Reply,
+    Result,
+    Rows,
+    Sense,
+    Session,
+    Status,
+    require,
+    require_matrix,
+)
+from reludsl.errors import InvalidInput, SolverFailed
+from reludsl.expr import Input, NodeVariable
+from reludsl.formulate import Compiled, compile_program
+from reludsl.passes import formulated, thin
+from reludsl.program import Columns, Program, RowBlock
+from reludsl.solve import TOLERANCE
+from reludsl.stability.run import Goal, Run
+
+EPSILON = 1e-4
+"""Margin of a goal that was claimed and not confirmed, as a share of 1 + the neuron's largest magnitude."""
+
+
+class Mode(enum.Enum):
+    """How the program is solved."""
+
+    RESTART = "restart"
+    IN_TREE = "in-tree"
+
+    @classmethod
+    def of(cls, name: Mode | str) -> Mode:
+        """A mode by name.
+
+        Raises:
+            InvalidInput: no such mode; the message lists those that exist.
+        """
+        try:
+            return cls(name)
+        except ValueError:
+            built = ", ".join(m.value for m in cls)
+            raise InvalidInput(f"no mode is called {name!r}; there are {built}") from None
+
+
+def one_solve(run: Run, mode: Mode = Mode.RESTART) -> bool:
+    """Decide all goals by one program; True where goals near their breaks are left.
+
+    Raises:
+        UnsupportedCapability: the solver shows nothing of its tree, which the in-tree mode needs.
+    """
+    solver = run.solver()
+    goals = run.goals()
+    if solver is None or not goals:
+        return False
+    if mode is Mode.IN_TREE:
+        shows = solver.capabilities & (Capability.NODE_EVENTS | Capability.INCUMBENT_EVENTS)
+        if not shows:
+            require(solver, Capability.INCUMBENT_EVENTS, "use mode='restart', or a backend that shows its tree")
+    require(
+        solver, Capability.MILP | Capability.BOUND, "a bound has to prove that nothing is left; use backend='highs'"
+    )
+    search = _Search.of(run, goals)
+    try:
+        if mode is Mode.IN_TREE:
+            search.in_tree()
+        return search.restart()
+    except SolverFailed as error:
+        for goal in run.goals():
+            run.unknown(goal, f"{solver.name} cannot be trusted here: {error}", 0.0)
+        return False
+    finally:
+        search.session.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Search:
+    """The program of some goals on a solver.
+
+    Args:
+        loose, strict: (k,) columns of p (margin -delta) and q (margin +epsilon) in the loaded program.
+        inputs: where the network's input stands: rows of the trace.
+        open: (k,) goals that nothing is known about yet.
+        claimed: (k,) goals that an incumbent claimed and the forward pass did not confirm.
+    """
+
+    run: Run
+    goals: list[Goal]
+    program: Program
+    matrix: Matrix
+    session: Session
+    loose: IntArray
+    strict: IntArray
+    inputs: slice
+    open: BoolArray
+    claimed: BoolArray
+    solves: int = 0
+    shown: int = 0
+    harvested: int = 0
+    best: float = field(default=np.inf)
+
+    @classmethod
+    def of(cls, run: Run, goals: list[Goal]) -> _Search:
+        solver = run.solver()
+        assert solver is not None
+        point = Input(run.domain)
+        trace = run.network.trace(point)
+        wanted = [trace.pre[stage.index] for stage in dict.fromkeys(goal.stage for goal in goals)]
+        compiled = compile_program(wanted, {run.network: run.ledger.bounds})
+        plain = formulated(thin(compiled.program)).program
+        program, loose, strict = _with_goals(compiled, plain, goals, run)
+        matrix = program.matrix()
+        require_matrix(solver, matrix)
+        session = solver.open(matrix, run.limits)
+        none = np.zeros(len(goals), dtype=np.bool_)
+        inputs = compiled.position[point.variable]
+        return cls(run, goals, program, matrix, session, loose, strict, inputs, ~none, none.copy())
+
+    # --- the two modes ------------------------------------------------------------------------------------------
+
+    def restart(self) -> bool:
+        """Solve until the bound is below one; whether goals near their breaks are left."""
+        if self.solves == 0:
+            self._relaxation()
+        while self._left():
+            self._objective()
+            before = self.open.copy(), self.claimed.copy()
+            result = self._solve(stop_objective=1.0 - TOLERANCE, stop_bound=1.0 - 2 * self._slack())
+            if self._closed(result):
+                break
+            if result.x is not None:
+                self._learn(result.x)
+            new = (self.open != before[0]).any() or (self.claimed != before[1]).any()
+            if result.status not in (Status.STOPPED, Status.OPTIMAL) or not new:
+                self._give_up(result)
+                break
+        return bool(self.claimed.any())
+
+    def in_tree(self) -> None:
+        """One tree whose points are harvested as they come."""
+        self._relaxation()
+        if not self._left():
+            return
+        self._objective()
+        capabilities = self.run.solver().capabilities  # type: ignore[union-attr]
+        lazy, suggest = Capability.LAZY_ROWS in capabilities, _SUGGEST in capabilities
+
+        def on_point(kind: PointKind, x: FloatArray, objective: float, bound: float) -> Reply:
+            self.shown += 1
+            before = self.open.copy()
+            self._harvest(x)
+            gone = np.flatnonzero(before & ~self.open)
+            self.harvested += gone.size
+            self.run.tell("one-solve, in the tree")
+            if kind is PointKind.INCUMBENT and lazy:
+                # what an incumbent claims in vain would be claimed for ever
+                vain = self.open & ~self.claimed & (x[self.loose] > 0.5)
+                self.claimed |= vain
+                gone = np.union1d(gone, np.flatnonzero(vain))
+            if lazy and gone.size:
+                return _switched_off(self.loose[gone], x.size)
+            return None
+
+        result = self._solve(stop_bound=1.0 - 2 * self._slack(), on_point=on_point)
+        if lazy and self._closed(result, normal=True):
+            return
+        if result.x is not None:
+            self._harvest(result.x)
+
+    # --- steps --------------------------------------------------------------------------------------------------
+
+    def _left(self) -> bool:
+        """Goals are left that the objective is about, and time."""
+        self._refresh()
+        if self.run.budget.spent():
+            for goal in self._still_open():
+                self.run.unknown(goal, "the time limit was reached before it", 0.0)
+            return False
+        return bool(self.open.any())
+
+    def _still_open(self) -> list[Goal]:
+        return [goal for goal, open_ in zip(self.goals, self.open) if open_]
+
+    def _refresh(self) -> None:
+        """Forget the goals that bounds and witnesses have settled."""
+        for k in np.flatnonzero(self.open).tolist():
+            self.open[k] = self.run.open(self.goals[k])
+
+    def _objective(self) -> None:
+        """p of every goal that is left, q instead where p was claimed in vain; the others are switched off."""
+        normal, aside = self.open & ~self.claimed, self.open & self.claimed
+        index = np.concatenate([self.loose, self.strict])
+        on = np.concatenate([normal, aside]).astype(np.float64)
+        self.session.set_bounds(index, np.zeros(index.size), on)
+        chosen = np.flatnonzero(on)
+        self.session.set_cost(index[chosen], np.ones(chosen.size), Sense.MAXIMIZE)
+
+    def _relaxation(self) -> None:
+        """The input of the LP relaxation: the first witness."""
+        self._objective()
+        result = self._solve(relax=True)
+        if result.x is not None:
+            self._harvest(result.x)
+
+    def _solve(self, **asked: object) -> Result:
+        self.solves += 1
+        self.run.tell("one-solve")
+        if "on_point" not in asked and Capability.INCUMBENT_EVENTS in self._capabilities and "relax" not in asked:
+            asked["on_point"] = self._harvesting
+        result = self.session.solve(time_limit=self.run.budget.left(), **asked)  # type: ignore[arg-type]
+        if result.status is Status.INTERRUPTED:
+            if result.x is not None:
+                self._harvest(result.x)
+            raise KeyboardInterrupt
+        return result
+
+    @property
+    def _capabilities(self) -> Capability:
+        solver = self.run.solver()
+        assert solver is not None
+        return solver.capabilities
+
+    def _harvesting(self, kind: PointKind, x: FloatArray, objective: float, bound: float) -> Reply:
+        self.shown += 1
+        self._harvest(x)
+        return None
+
+    def _harvest(self, x: FloatArray) -> None:
+        """Run the input of a point, and forget the goals that it reaches."""
+        point = self.program.original(x)[self.inputs]
+        self.run.ledger.witnesses.add(self.run.domain.project(point[None, :]))
+        self._refresh()
+
+    def _learn(self, x: FloatArray) -> None:
+        """Harvest an incumbent, and take aside what it claims in vain."""
+        self._harvest(x)
+        # q claimed in vain: the solver's tolerances reach further than epsilon
+        self.open &= ~(self.claimed & (x[self.strict] > 0.5))
+        self.claimed |= self.open & (x[self.loose] > 0.5)
+
+    def _closed(self, result: Result, normal: bool = False) -> bool:
+        """Whether the bound proves that no goal of the objective can be reached; those with p are settled then."""
+        if not result.trusted or result.bound is None or result.status in (Status.FAILED, Status.INFEASIBLE):
+            return False
+        self.best = float(result.bound)
+        # trusted: an integer program's bound is the solver's word, within its tolerances
+        if result.bound >= 1.0 - self._slack():
+            return False
+        for k in np.flatnonzero(self.open & ~self.claimed).tolist():
+            self.run.tighten(self.goals[k], self.goals[k].sign * self.goals[k].threshold, "the one-solve program")
+        if not normal:
+            self.open[:] = False
+        self._refresh()
+        return True
+
+    def _give_up(self, result: Result) -> None:
+        solver = self.run.solver()
+        assert solver is not None
+        for goal in self._still_open():
+            reason = f"{solver.name}: {result.note or result.status.value}"
+            if result.status is Status.LIMIT:
+                reason = f"time limit; the one-solve program's bound is {self.best:.3g}, it proves below 1"
+            self.run.unknown(goal, reason, result.seconds)
+
+    def _slack(self) -> float:
+        """What the solver's tolerances may be worth at the objective, a sum of binaries."""
+        return min(0.1, TOLERANCE * (1.0 + len(self.goals)) + 1e-3)
+
+
+_SUGGEST = Capability(0)
+
+
+def _switched_off(columns: IntArray, width: int) -> Rows:
+    """Rows p <= 0."""
+    count = columns.size
+    matrix = sparse.csr_array((np.ones(count), (np.arange(count), columns)), shape=(count, width))
+    return Rows(matrix, np.full(count, -np.inf), np.zeros(count))
+
+
+def _with_goals(compiled: Compiled, plain: Program, goals: list[Goal], run: Run) -> tuple[Program, IntArray, IntArray]:
+    """The program with p and q, and the rows that tie them to the pre-activations.
+
+    p = 1  =>  sign (z - break) >= margin  is the row  sign z - (margin - low) p >= low + sign break,  low the smallest
+    sign (z - break) of the bounds.
+    """
+    count, width = len(goals), plain.size
+    variables = {v.node: where for v, where in compiled.position.items() if isinstance(v, NodeVariable)}
+    column = np.array([variables[goal.stage.pre].start + goal.neuron for goal in goals])
+    sign = np.array([goal.sign for goal in goals])
+    threshold = np.array([goal.threshold for goal in goals])
+    boxes = [run.ledger.bounds.pre(goal.stage) for goal in goals]
+    lower = np.array([box.lower[goal.neuron] for box, goal in zip(boxes, goals)])
+    upper = np.array([box.upper[goal.neuron] for box, goal in zip(boxes, goals)])
+    low = np.where(sign > 0, lower, -upper) - sign * threshold
+    reach = np.maximum(np.abs(lower), np.abs(upper))
+    largest = float(np.abs([plain.lower, plain.upper]).max(initial=0.0))
+    # what the tolerance of the rows may move z by, through all layers of columns
+    delta = 10 * TOLERANCE * (1.0 + largest)
+    trace = plain.original
+    z = sparse.csr_array(trace.matrix)[column]
+    offset, error = trace.offset[column], trace.error[column]
+    blocks, rows = [], []
+    for name, margin, place in (
+        ("goals", np.full(count, -delta) - error, 0),
+        ("goals.strict", EPSILON * (1.0 + reach), count),
+    ):
+        on = np.zeros(count)
+        blocks.append(Columns(name, on, np.ones(count), np.ones(count, dtype=np.bool_)))
+        own = sparse.csr_array(
+            (-(margin - low), (np.arange(count), place + np.arange(count))), shape=(count, 2 * count)
+        )
+        matrix = sparse.csr_array(sparse.hstack([sparse.diags_array(sign) @ z, own], format="csr"))
+        # a hair of room for the rounding of these sides
+        side = low + sign * (threshold - offset) - error - 1e-9 * (1.0 + reach)
+        rows.append(
+            RowBlock(f"{name}.reached", matrix, side, np.full(count, np.inf), np.full(count, -1, dtype=np.int64))
+        )
+    wide = plain.with_columns(*blocks)
+    program = Program(wide.columns, (*wide.rows, *rows), wide.disjunctions, None, wide.trace, wide.indicators)
+    return program, width + np.arange(count), width + count + np.arange(count)
