@@ -25,7 +25,7 @@ from benchmarks.published.page import DATA_FILE, Study, as_json, machine, page
 from benchmarks.published.pictures import draw
 from benchmarks.published.settings import ALL, PUBLISHED_EPOCHS, QUICK, Recipe, Shape
 from benchmarks.published.study import Plan, Run, local, study
-from benchmarks.published.training import Images, Say, mnist
+from benchmarks.published.training import Images, Say, mean_image_loss, mnist
 from reludsl.io.files import write_atomically
 
 PAGE = "published-stability.md"
@@ -68,7 +68,8 @@ def reproduce(plan: Plan, train: Images, test: Images, out: Path, say: Say) -> S
     runs: list[Run] = list(study(plan, train, test, say))
     near = local(plan, runs, train, test, say)
     date = datetime.now(UTC).date().isoformat()
-    found = Study(plan, tuple(runs), near, len(train), machine(), date, command(plan))
+    blank = mean_image_loss(train, test)
+    found = Study(plan, tuple(runs), near, len(train), blank, machine(), date, command(plan))
     out.mkdir(parents=True, exist_ok=True)
     draw(out, runs, plan.classifiers, near)
     write_atomically(out / DATA_FILE, (json.dumps(as_json(found), indent=1) + "\n").encode())

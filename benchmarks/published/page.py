@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -25,6 +27,7 @@ from benchmarks.published.study import (
     regularised,
     scores,
 )
+from benchmarks.published.training import ADAM_RATE, torch_threads
 from reludsl.stability import Standing
 
 DATA_FILE = "published-stability.json"
@@ -32,12 +35,19 @@ DATA_FILE = "published-stability.json"
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What the page is about. `command` runs it again; `machine` and `date` say where and when it ran."""
+    """What the page is about.
+
+    Args:
+        local: None where there is no classifier.
+        images: number of training images; mean_image: the loss of an autoencoder that only knows their mean.
+        command: runs it again; machine, date: where and when it ran.
+    """
 
     plan: Plan
     runs: tuple[Run, ...]
     local: Local | None
     images: int
+    mean_image: float
     machine: Mapping[str, str]
     date: str
     command: str
@@ -58,11 +68,13 @@ def machine() -> dict[str, str]:
     if about.exists():
         names = [line.partition(":")[2].strip() for line in about.read_text().splitlines() if "model name" in line]
         cpu = names[0] if names else cpu
-    packages = {name: version(name) for name in ("numpy", "torch", "highspy")}
+    packages = {name: version(name) for name in ("numpy", "torch", "highspy") if find_spec(name)}
     return {
+        "torch": "none",
         "processor": cpu,
         "cores": str(os.cpu_count()),
         "system": platform.system(),
+        "torch threads": str(torch_threads()),
         "python": platform.python_version(),
         "reludsl": reludsl.__version__,
         **packages,
@@ -78,6 +90,7 @@ def as_json(study: Study) -> dict[str, Any]:
         "command": study.command,
         "machine": dict(study.machine),
         "recipe": {**asdict(study.plan.recipe), "step": study.plan.recipe.step, "images": study.images},
+        "mean_image_loss": study.mean_image,
         "seeds": study.plan.seeds,
         "time_limit": study.plan.time_limit,
         "matching_l1": {shape.name: study.matching(shape) for shape in study.plan.classifiers},
@@ -121,29 +134,54 @@ def _score(shape: Shape, value: Spread | float) -> str:
     return f"{value:.4f}" if shape.autoencoder else f"{value:.2f}"
 
 
+def _prose(text: str) -> str:
+    """One paragraph, broken into lines."""
+    return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
+
+
+def _bullets(*texts: str) -> str:
+    lines = (
+        textwrap.indent(textwrap.fill(" ".join(text.split()), 118, break_on_hyphens=False), "  ") for text in texts
+    )
+    return "\n".join(f"- {line[2:]}" for line in lines)
+
+
 def _opening(study: Study) -> str:
     plan, recipe, here = study.plan, study.plan.recipe, study.machine
-    epochs = f"{recipe.epochs} epochs, the rate divided by {1 / recipe.decay:g} every {recipe.step}"
-    if recipe.epochs != PUBLISHED_EPOCHS:
-        epochs += f" (published: {PUBLISHED_EPOCHS} epochs; this is a shortened run, its decay shortened alike)"
+    short = f" (published: {PUBLISHED_EPOCHS} epochs; this is a shortened run, its decay shortened alike)"
     proved = sum(run.proved for run in study.runs)
-    return f"""# Stability of networks of the published shapes
-
-The networks on this page are ours: of the published shapes, trained by the published recipe. They are not the published
-networks, so that the figures can be set beside the published ones, and cannot be equal to them. This page is written by
-a program from its runs; nothing on it is written by hand.
-
-- Run on {study.date}, on {here["cores"]} cores of {here["processor"]} ({here["system"]}), with Python {here["python"]},
-  reludsl {here["reludsl"]}, numpy {here["numpy"]}, torch {here["torch"]}, highspy {here["highspy"]}.
-- {len(study.runs)} networks, {plan.seeds} seeds for every setting, on {study.images:,} images of MNIST with pixels in
-  [0, 1]; accuracy and loss on the test images. Where ± stands, mean and standard deviation over the seeds.
-- Training: {epochs}; SGD at {recipe.rate:g} with momentum {recipe.momentum:g}, batches of {recipe.batch}; weights start
-  Kaiming-normal, biases at zero; loss + L1 weight x the sum of |w| over all weights, the output layer's too; biases are
-  free.
-- Domain: every image, [0, 1]^784. Certificates by `stable` (method auto, at most {plan.time_limit:g} s a network), then
-  `compress`; {proved} of {len(study.runs)} compressed networks are proved to be the same function there.
-- "Published": Serra, Kumar, Ramalingam 2020 (31 networks each) and Serra, Yu, Kumar, Ramalingam 2021 (5 each), as
-  handed down in notes on these papers; their seconds are those of another machine, with Gurobi."""
+    bullets = [
+        f"""Run on {study.date}, on {here["cores"]} cores of {here["processor"]} ({here["system"]}), with Python
+        {here["python"]}, reludsl {here["reludsl"]}, numpy {here["numpy"]}, torch {here["torch"]} with
+        {here["torch threads"]} threads, highspy {here["highspy"]}. Seconds are of the clock on the wall, whatever else
+        the machine did.""",
+        f"""{len(study.runs)} networks, {plan.seeds} seeds for every setting, on {study.images:,} images of MNIST with
+        pixels in [0, 1]; accuracy and loss on the test images. Where ± stands, mean and standard deviation over the
+        seeds.""",
+        f"""Training: {recipe.epochs} epochs, the rate divided by {1 / recipe.decay:g} every
+        {recipe.step}{short if recipe.epochs != PUBLISHED_EPOCHS else ""}; SGD at {recipe.rate:g} with momentum
+        {recipe.momentum:g}, batches of {recipe.batch}; weights start Kaiming-normal, biases at zero; loss + L1 weight x
+        the sum of |w| over all weights, the output layer's too; biases are free.""",
+        f"""Domain: every image, [0, 1]^784. Certificates by `stable` (method auto, at most {plan.time_limit:g} s a
+        network), then `compress`; {proved} of {len(study.runs)} compressed networks are proved to be the same function
+        there.""",
+        """"Published": Serra, Kumar, Ramalingam 2020 (31 networks each) and Serra, Yu, Kumar, Ramalingam 2021 (5 each),
+        as handed down in notes on these papers; their seconds are those of another machine, with Gurobi.""",
+    ]
+    if any(shape.autoencoder for shape in plan.shapes):
+        bullets.insert(
+            3,
+            f"""Autoencoders: mean squared error of the pixels, outputs linear, Adam at {ADAM_RATE:g} with the same
+            decay: by SGD as above their bottlenecks died in every trial. How the published ones were trained is not
+            known to us. The mean image alone has a loss of {study.mean_image:.4f}: a network there has learnt nothing
+            else.""",
+        )
+    about = _prose(
+        """The networks on this page are ours: of the published shapes, trained by the published recipe. They are not
+        the published networks: the figures can be set beside the published ones, and cannot be equal to them. This page
+        is written by a program from its runs; nothing on it is written by hand."""
+    )
+    return f"# Stability of networks of the published shapes\n\n{about}\n\n{_bullets(*bullets)}"
 
 
 def _matching(study: Study) -> str:
@@ -186,12 +224,20 @@ def _settings(study: Study) -> str:
     faster = [run.times_faster for run in study.runs]
     slower = sum(ratio < 1 for ratio in faster)
     verdict = "always faster than training" if not slower else f"slower than training for {slower} networks"
-    return f"""## Every setting
-
-Certificate and compression together are {verdict}: {median(faster):.0f} times faster in the median, {min(faster):.1f}
-times at least. Inactive and active: stable neurons in % of the hidden ones; unknown: their number, of all seeds.
-
-{_table(head, rows)}"""
+    grown = (
+        ""
+        if all(run.parameters_removed >= 0 for run in study.runs)
+        else (
+            """A network that is constant on the domain becomes one matrix from the inputs to the outputs, of zeros,
+            which are counted as parameters: hence less than 0 % of them went there."""
+        )
+    )
+    about = _prose(
+        f"""Certificate and compression together are {verdict}: {median(faster):.0f} times faster in the median,
+        {min(faster):.1f} times at least. Inactive and active: stable neurons in % of the hidden ones; unknown: their
+        number, of all seeds. {grown}"""
+    )
+    return f"## Every setting\n\n{about}\n\n{_table(head, rows)}"
 
 
 def _rows(study: Study, shape: Shape) -> Iterator[list[str]]:
@@ -210,7 +256,7 @@ def _rows(study: Study, shape: Shape) -> Iterator[list[str]]:
             f"{Spread.of([run.seconds for run in runs]):.2f}",
             f"{mean(run.train_seconds for run in runs):.0f}",
             f"{mean(run.times_faster for run in runs):.0f}",
-            "; ".join(_published(shape, one) for one in reported(shape, l1, matching)),
+            "; ".join(_published(shape, one) for one in reported(shape, l1, matching)) or "-",
         ]
 
 
@@ -273,15 +319,14 @@ def _local(study: Study) -> str:
     ]
     rows.append(["whole box", *(f"{100 * result.whole_share(standing):.1f}" for standing in Standing)])
     head = ["radius", *(f"{standing.name.lower().replace('_', ' ')} %" for standing in Standing)]
-    return f"""## Near an image, and everywhere
-
-{study.local.shape} at L1 {study.local.l1:g}, seed {study.local.seed}: neurons that never switch in an L-infinity ball
-around a test image, cut to [0, 1]^784; mean over the first {len(result.points)} test images. `local_stability` took
-{result.seconds:.1f} s for the {result.local.shape[0] * result.local.shape[1]} balls and the box.
-
-{_table(head, rows)}
-
-![shares of neurons against the radius]({pictures.LOCAL})"""
+    balls = result.local.shape[0] * result.local.shape[1]
+    about = _prose(
+        f"""{study.local.shape} at L1 {study.local.l1:g}, seed {study.local.seed}: neurons that never switch in an
+        L-infinity ball around a test image, cut to [0, 1]^784; mean over the first {len(result.points)} test images.
+        `local_stability` took {result.seconds:.1f} s for the {balls} balls and the box."""
+    )
+    picture = f"![shares of neurons against the radius]({pictures.LOCAL})"
+    return f"## Near an image, and everywhere\n\n{about}\n\n{_table(head, rows)}\n\n{picture}"
 
 
 def _again(study: Study) -> str:

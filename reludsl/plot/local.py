@@ -43,6 +43,6 @@ def plot_local_stability(result: LocalStability, ax: Any = None) -> Any:
         axes.set_xscale("symlog", linthresh=float(np.min(positive)))
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel(f"radius of the ball (norm {result.norm.value})")
-    axes.set_ylabel("share of hidden neurons; dashed: the whole box")
+    axes.set_ylabel("share of neurons (dashed: whole box)")
     axes.legend()
     return axes

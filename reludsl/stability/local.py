@@ -22,7 +22,6 @@ from reludsl.network import Network
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.stability.certify import Method, stable
 from reludsl.stability.facts import Facts
-from reludsl.stability.solves import Budget
 
 
 class Standing(enum.IntEnum):
@@ -136,13 +135,13 @@ def local_stability(
     whole = (clip if isinstance(clip, Box) else Box.full(*clip, network.input_shape)).enclosure
     network.check_domain(whole)
     total = steps.size * len(centres) + 1
-    budget = Budget(start, time_limit)
 
     def certified(where: Domain, data: FloatArray | None, what: str, done: int) -> Facts:
         progress(Progress(what, done, total))
+        left = None if time_limit is None else max(0.0, start + time_limit - time.perf_counter())
         return stable(
             network, where, method=method, data=data, backend=backend, strict=strict,
-            time_limit=budget.share(total - done), threads=threads, seed=seed,
+            time_limit=None if left is None else left / (total - done), threads=threads, seed=seed,
         )  # fmt: skip
 
     local = np.empty((steps.size, len(centres), network.neurons), dtype=np.int64)
