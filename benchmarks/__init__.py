@@ -5,6 +5,6 @@
 Each prints absolute figures, which depend on the machine, and asserts a ratio of two things measured in one run,
 which does not.
 
-`train_digits` makes the demo network, `train_published` the page `docs/results/published-stability.md`; each is a module
-to run by itself.
+`train_digits` makes the demo network, `train_published` the page `docs/results/published-stability.md`: each is run by
+itself.
 """

@@ -152,8 +152,8 @@ def _opening(study: Study) -> str:
     proved = sum(run.proved for run in study.runs)
     bullets = [
         f"""Run on {study.date}, on {here["cores"]} cores of {here["processor"]} ({here["system"]}), with Python
-        {here["python"]}, reludsl {here["reludsl"]}, numpy {here["numpy"]}, torch {here["torch"]} with
-        {here["torch threads"]} threads, highspy {here["highspy"]}. Seconds are of the clock on the wall, whatever else
+        {here["python"]}, reludsl {here["reludsl"]}, numpy {here["numpy"]}, torch {here["torch"]}
+        (threads: {here["torch threads"]}), highspy {here["highspy"]}. Seconds are of the clock on the wall, whatever else
         the machine did.""",
         f"""{len(study.runs)} networks, {plan.seeds} seeds for every setting, on {study.images:,} images of MNIST with
         pixels in [0, 1]; accuracy and loss on the test images. Where ± stands, mean and standard deviation over the
