@@ -134,16 +134,12 @@ def _score(shape: Shape, value: Spread | float) -> str:
     return f"{value:.4f}" if shape.autoencoder else f"{value:.2f}"
 
 
-def _prose(text: str) -> str:
-    """One paragraph, broken into lines."""
-    return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
-
-
-def _bullets(*texts: str) -> str:
-    lines = (
-        textwrap.indent(textwrap.fill(" ".join(text.split()), 118, break_on_hyphens=False), "  ") for text in texts
+def _prose(text: str, first: str = "", later: str = "") -> str:
+    """One paragraph, broken into lines that start with these words."""
+    whole = " ".join(text.split())
+    return textwrap.fill(
+        whole, 120, initial_indent=first, subsequent_indent=later, break_long_words=False, break_on_hyphens=False
     )
-    return "\n".join(f"- {line[2:]}" for line in lines)
 
 
 def _opening(study: Study) -> str:
@@ -153,8 +149,8 @@ def _opening(study: Study) -> str:
     bullets = [
         f"""Run on {study.date}, on {here["cores"]} cores of {here["processor"]} ({here["system"]}), with Python
         {here["python"]}, reludsl {here["reludsl"]}, numpy {here["numpy"]}, torch {here["torch"]}
-        (threads: {here["torch threads"]}), highspy {here["highspy"]}. Seconds are of the clock on the wall, whatever else
-        the machine did.""",
+        (threads: {here["torch threads"]}), highspy {here["highspy"]}. Seconds are of the clock on the wall, whatever
+        else the machine did.""",
         f"""{len(study.runs)} networks, {plan.seeds} seeds for every setting, on {study.images:,} images of MNIST with
         pixels in [0, 1]; accuracy and loss on the test images. Where ± stands, mean and standard deviation over the
         seeds.""",
@@ -181,7 +177,8 @@ def _opening(study: Study) -> str:
         the published networks: the figures can be set beside the published ones, and cannot be equal to them. This page
         is written by a program from its runs; nothing on it is written by hand."""
     )
-    return f"# Stability of networks of the published shapes\n\n{about}\n\n{_bullets(*bullets)}"
+    listed = "\n".join(_prose(text, "- ", "  ") for text in bullets)
+    return f"# Stability of networks of the published shapes\n\n{about}\n\n{listed}"
 
 
 def _matching(study: Study) -> str:
