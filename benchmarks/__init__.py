@@ -4,4 +4,7 @@
 
 Each prints absolute figures, which depend on the machine, and asserts a ratio of two things measured in one run,
 which does not.
+
+`train_digits` makes the demo network, `train_published` the page `docs/results/published-stability.md`: each is run by
+itself.
 """

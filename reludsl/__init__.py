@@ -61,7 +61,10 @@ from reludsl.rewrite import Compression as Compression
 from reludsl.rewrite import FoldPolicy as FoldPolicy
 from reludsl.session import Session as Session
 from reludsl.stability import Facts as Facts
+from reludsl.stability import LocalStability as LocalStability
 from reludsl.stability import Method as Method
+from reludsl.stability import Standing as Standing
+from reludsl.stability import local_stability as local_stability
 from reludsl.stability import stable as stable
 
 __version__ = "0.1.0"

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
-    ("cli", "demo"),
+    ("cli", "demo", "plot"),
     ("reludsl",),  # the re-exports of reludsl/__init__.py
     ("report", "testing"),
     ("bench",),
@@ -43,7 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 HEIGHT = {name: len(FLOORS) - k for k, floor in enumerate(FLOORS) for name in floor}
 
-LATE = {"highspy", "mip", "cvxpy", "torch", "onnx", "onnxruntime", "hypothesis", "pytest"}
+LATE = {"highspy", "mip", "cvxpy", "torch", "onnx", "onnxruntime", "hypothesis", "pytest", "matplotlib"}
 """Never imported at module level: some are not installed, the others are slow."""
 
 PLACES = {
@@ -55,6 +55,7 @@ PLACES = {
     "onnxruntime": ("reludsl.io",),
     "hypothesis": ("reludsl.testing",),
     "pytest": ("reludsl.testing",),
+    "matplotlib": ("reludsl.plot",),
 }
 """The only packages that may import them at all."""
 
@@ -179,6 +180,7 @@ def test_every_floor_is_inhabited() -> None:
         ("reludsl.io.torch", "from reludsl.io.torch_modules import Described", "where it is used"),
         ("reludsl.io.torch", "from reludsl.io import torch_modules", "where it is used"),
         ("reludsl.query", "def f():\n    import onnx", "outside"),
+        ("reludsl.query", "def f():\n    import matplotlib.figure", "outside"),
         ("reludsl.query", "print('here')", "print"),
         ("reludsl.query", "from backends.reludsl_highs import backend", "no package"),
         ("reludsl.query", "if TYPE_CHECKING:\n    import torch\nelse:\n    import mip", "module level"),

@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import sparse
 
+from reludsl import numeric
 from reludsl.backend import (
     BoolArray,
     Capability,
@@ -46,9 +47,10 @@ from reludsl.backend import (
     require,
     require_matrix,
 )
+from reludsl.certificate import dual_bound
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.expr import Input, NodeVariable
-from reludsl.formulate import Compiled, compile_program
+from reludsl.formulate import compile_program
 from reludsl.passes import formulated, thin
 from reludsl.program import Columns, Program, RowBlock
 from reludsl.solve import TOLERANCE
@@ -56,6 +58,9 @@ from reludsl.stability.run import Goal, Run
 
 EPSILON = 1e-4
 """Margin of a goal that was claimed and not confirmed, as a share of 1 + the neuron's largest magnitude."""
+
+VAIN = 4
+"""LP relaxations in a row that may bring nothing new before a tree is begun."""
 
 
 class Mode(enum.Enum):
@@ -115,6 +120,7 @@ class _Search:
     Args:
         loose, strict: (k,) columns of p (margin -delta) and q (margin +epsilon) in the loaded program.
         inputs: where the network's input stands: rows of the trace.
+        z, z_offset, z_error: (k, columns), (k,) twice: each goal's pre-activation over the loaded columns.
         open: (k,) goals that nothing is known about yet.
         claimed: (k,) goals that an incumbent claimed and the forward pass did not confirm.
     """
@@ -127,6 +133,9 @@ class _Search:
     loose: IntArray
     strict: IntArray
     inputs: slice
+    z: sparse.csr_array
+    z_offset: FloatArray
+    z_error: FloatArray
     open: BoolArray
     claimed: BoolArray
     solves: int = 0
@@ -139,24 +148,39 @@ class _Search:
         solver = run.solver()
         assert solver is not None
         point = Input(run.domain)
-        trace = run.network.trace(point)
-        wanted = [trace.pre[stage.index] for stage in dict.fromkeys(goal.stage for goal in goals)]
+        pre = run.network.trace(point).pre
+        wanted = [pre[stage.index] for stage in dict.fromkeys(goal.stage for goal in goals)]
         compiled = compile_program(wanted, {run.network: run.ledger.bounds})
         plain = formulated(thin(compiled.program)).program
-        program, loose, strict = _with_goals(compiled, plain, goals, run)
+        variables = {v.node: where for v, where in compiled.position.items() if isinstance(v, NodeVariable)}
+        column = np.array([variables[goal.stage.pre].start + goal.neuron for goal in goals])
+        program, loose, strict = _with_goals(plain, column, goals, run)
         matrix = program.matrix()
         require_matrix(solver, matrix)
-        session = solver.open(matrix, run.limits)
         none = np.zeros(len(goals), dtype=np.bool_)
-        inputs = compiled.position[point.variable]
-        return cls(run, goals, program, matrix, session, loose, strict, inputs, ~none, none.copy())
+        trace = program.original
+        return cls(
+            run,
+            goals,
+            program,
+            matrix,
+            solver.open(matrix, run.limits),
+            loose,
+            strict,
+            compiled.position[point.variable],
+            sparse.csr_array(sparse.csr_array(trace.matrix)[column]),
+            trace.offset[column],
+            trace.error[column],
+            ~none,
+            none.copy(),
+        )
 
     # --- the two modes ------------------------------------------------------------------------------------------
 
     def restart(self) -> bool:
         """Solve until the bound is below one; whether goals near their breaks are left."""
-        if self.solves == 0:
-            self._relaxation()
+        self._relaxation()
+        self._probe()
         while self._left():
             self._objective()
             before = self.open.copy(), self.claimed.copy()
@@ -173,7 +197,12 @@ class _Search:
 
     def in_tree(self) -> None:
         """One tree whose points are harvested as they come."""
-        self._relaxation()
+        if not self._left():
+            return
+        self._objective()
+        result = self._solve(relax=True)
+        if result.x is not None:
+            self._harvest(result.x)
         if not self._left():
             return
         self._objective()
@@ -221,21 +250,53 @@ class _Search:
         for k in np.flatnonzero(self.open).tolist():
             self.open[k] = self.run.open(self.goals[k])
 
-    def _objective(self) -> None:
+    def _probe(self) -> None:
+        """The LP bound of every goal by itself: where it does not pass the break, p is 0 in every solution.
+
+        The sum in the objective hides this: its LP value adds up to dozens where no p can be 1, and a tree would have
+        to branch on each of them.
+        """
+        for k, goal in enumerate(self.goals):
+            if self.run.budget.spent():
+                return
+            if not (self.open[k] and self.run.open(goal)):
+                continue
+            row = goal.sign * self.z[[k]].toarray()[0]
+            self.session.set_cost(np.flatnonzero(row), row[row != 0], Sense.MAXIMIZE)
+            result = self._solve(relax=True)
+            if result.x is not None:
+                self._harvest(result.x)
+            if result.row_duals is None:
+                continue
+            constant = goal.sign * self.z_offset[k]
+            bound = numeric.sum_up(dual_bound(self.matrix, row, result.row_duals), constant, self.z_error[k])
+            self.run.tighten(goal, bound, "the LP relaxation")
+
+    def _objective(self, weight: FloatArray | None = None) -> None:
         """p of every goal that is left, q instead where p was claimed in vain; the others are switched off."""
         normal, aside = self.open & ~self.claimed, self.open & self.claimed
         index = np.concatenate([self.loose, self.strict])
         on = np.concatenate([normal, aside]).astype(np.float64)
         self.session.set_bounds(index, np.zeros(index.size), on)
         chosen = np.flatnonzero(on)
-        self.session.set_cost(index[chosen], np.ones(chosen.size), Sense.MAXIMIZE)
+        value = np.ones(chosen.size) if weight is None else np.concatenate([weight, weight])[chosen]
+        self.session.set_cost(index[chosen], value, Sense.MAXIMIZE)
 
     def _relaxation(self) -> None:
-        """The input of the LP relaxation: the first witness."""
-        self._objective()
-        result = self._solve(relax=True)
-        if result.x is not None:
+        """Inputs of LP relaxations, as long as they reach goals: a warm LP costs a hundredth of a tree.
+
+        Where the plain objective brings nothing new, goals get random weights: any input is as good as another.
+        """
+        vain = 0
+        while vain < VAIN and self._left():
+            weight = np.ones(len(self.goals)) if vain == 0 else self.run.rng.random(len(self.goals)) ** 4
+            self._objective(weight)
+            before = int(self.open.sum())
+            result = self._solve(relax=True)
+            if result.x is None:
+                return
             self._harvest(result.x)
+            vain = 0 if int(self.open.sum()) < before else vain + 1
 
     def _solve(self, **asked: object) -> Result:
         self.solves += 1
@@ -312,15 +373,16 @@ def _switched_off(columns: IntArray, width: int) -> Rows:
     return Rows(matrix, np.full(count, -np.inf), np.zeros(count))
 
 
-def _with_goals(compiled: Compiled, plain: Program, goals: list[Goal], run: Run) -> tuple[Program, IntArray, IntArray]:
+def _with_goals(plain: Program, column: IntArray, goals: list[Goal], run: Run) -> tuple[Program, IntArray, IntArray]:
     """The program with p and q, and the rows that tie them to the pre-activations.
 
     p = 1  =>  sign (z - break) >= margin  is the row  sign z - (margin - low) p >= low + sign break,  low the smallest
     sign (z - break) of the bounds.
+
+    Args:
+        column: (k,) the original column of each goal's pre-activation.
     """
     count, width = len(goals), plain.size
-    variables = {v.node: where for v, where in compiled.position.items() if isinstance(v, NodeVariable)}
-    column = np.array([variables[goal.stage.pre].start + goal.neuron for goal in goals])
     sign = np.array([goal.sign for goal in goals])
     threshold = np.array([goal.threshold for goal in goals])
     boxes = [run.ledger.bounds.pre(goal.stage) for goal in goals]

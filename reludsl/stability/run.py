@@ -90,6 +90,9 @@ class Run:
         before, start = self.ledger.decided(), time.perf_counter()
         try:
             self.tell(name)
+        except KeyboardInterrupt:
+            self.budget.end()
+        try:
             yield
         except KeyboardInterrupt:
             self.budget.end()

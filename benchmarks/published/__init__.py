@@ -1,0 +1,1 @@
+"""The published stability experiments on networks trained here: settings, training, the study, its page."""
