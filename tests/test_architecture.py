@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("logic", "domain"),
     ("numeric", "exact", "progress"),
     ("backend",),
-    ("silence",),
+    ("apart", "aside", "silence"),
     ("errors",),
 )
 """Top to bottom; a name stands for reludsl/<name>.py or the package reludsl/<name>/."""

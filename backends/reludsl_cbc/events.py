@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reludsl.backend import FloatArray, OnPoint, PointKind, Reply, Silence, Stop, UnsupportedCapability
+from reludsl.backend import Capability, FloatArray, OnPoint, PointKind, Silence, answered
 from reludsl_cbc.model import CbcModel
 
 
@@ -23,10 +23,14 @@ class NodeEvents:
         on_point: as in `Session.solve`.
         value: objective at a point, offset included.
         worst: the bound that says nothing, in the sense of the objective: CBC hides its bound from callbacks.
+        capabilities: of the backend.
     """
 
-    def __init__(self, on_point: OnPoint, value: Callable[[FloatArray], float], worst: float) -> None:
+    def __init__(
+        self, on_point: OnPoint, value: Callable[[FloatArray], float], worst: float, capabilities: Capability
+    ) -> None:
         self._on_point, self._value, self._worst = on_point, value, worst
+        self._capabilities = capabilities
         self._error: BaseException | None = None
         self.stopped = False
         """Whether `on_point` answered `Stop`."""
@@ -58,23 +62,12 @@ class NodeEvents:
             if not np.isfinite(x).all():
                 return
             with self._silence.lifted():
-                self._take(self._on_point(PointKind.NODE, x, self._value(x), self._worst))
+                reply = self._on_point(PointKind.NODE, x, self._value(x), self._worst)
+                self.stopped = answered(reply, "cbc", self._capabilities, x.size).stop
             if self.stopped:
                 self._end(model, columns)
         except BaseException as error:  # whatever it is, it is raised again once CBC has returned
             self._error = error
-
-    def _take(self, reply: Reply) -> None:
-        match reply:
-            case None:
-                pass
-            case Stop():
-                self.stopped = True
-            case _:
-                raise UnsupportedCapability(
-                    "cbc does not offer LAZY_ROWS (with them CBC loses solutions), so the rows that on_point "
-                    "answered would be lost; solve to the end, add the rows with add_rows, and solve again"
-                )
 
     def _end(self, model: Any, columns: list[Any]) -> None:
         beyond = columns[0].ub + 1.0

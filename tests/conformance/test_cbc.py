@@ -17,6 +17,7 @@ from reludsl.testing.cases import case, knapsack, opened
 from reludsl.testing.descriptors import caught
 
 test_conformance = conformance(reludsl_cbc.backend)
+test_conformance_lazy = conformance(reludsl_cbc.backend.variant("lazy"))
 
 BACKEND = reludsl_cbc.backend
 
@@ -27,7 +28,7 @@ def _silent(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply
 
 
 def test_node_events_untranslated_sub_problem_is_noted() -> None:
-    events = NodeEvents(_silent, lambda x: 0.0, 0.0)
+    events = NodeEvents(_silent, lambda x: 0.0, 0.0, BACKEND.capabilities)
     model: Any = SimpleNamespace(model=SimpleNamespace(cuts_generator=None), columns=["x0"])
     events.attach(None, model, Silence())
     events.generate_constrs(SimpleNamespace(translate=lambda columns: [None for _ in columns]))
