@@ -32,7 +32,7 @@ from scipy import sparse
 
 from reludsl.apart import OutOfTime, apart
 from reludsl.aside import Aside, End
-from reludsl.errors import InvalidInput, MissingBackend, SolverFailed, UnsupportedCapability
+from reludsl.errors import InvalidInput, MissingBackend, ReludslError, SolverFailed, UnsupportedCapability
 from reludsl.silence import Silence
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "OnPoint",
     "OutOfTime",
     "PointKind",
+    "ReludslError",
     "Reply",
     "Result",
     "Rows",

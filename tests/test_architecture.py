@@ -43,12 +43,13 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 
 HEIGHT = {name: len(FLOORS) - k for k, floor in enumerate(FLOORS) for name in floor}
 
-LATE = {"highspy", "mip", "cvxpy", "torch", "onnx", "onnxruntime", "hypothesis", "pytest"}
+LATE = {"highspy", "mip", "pyscipopt", "cvxpy", "torch", "onnx", "onnxruntime", "hypothesis", "pytest"}
 """Never imported at module level: some are not installed, the others are slow."""
 
 PLACES = {
     "highspy": ("reludsl_highs", "reludsl_cvxpy"),
     "mip": ("reludsl_cbc",),
+    "pyscipopt": ("reludsl_scip",),
     "cvxpy": ("reludsl_cvxpy",),
     "torch": ("reludsl.io",),
     "onnx": ("reludsl.io",),
@@ -58,7 +59,11 @@ PLACES = {
 }
 """The only packages that may import them at all."""
 
-EARLY = {"reludsl.io.torch_modules": {"torch"}, "reludsl.testing.strategies": {"hypothesis"}}
+EARLY = {
+    "reludsl.io.torch_modules": {"torch"},
+    "reludsl.testing.strategies": {"hypothesis"},
+    "reludsl_scip.events": {"pyscipopt"},
+}
 """Exceptions from LATE: subclasses of theirs are defined there. The module itself is imported late then."""
 
 
@@ -101,7 +106,7 @@ def _misplaced(module: str, name: str, late: bool) -> str:
     if name.startswith("."):
         return f"{name} is relative; write the whole name"
     if top == "backends":
-        return "the folder backends/ is no package: import reludsl_highs, reludsl_cbc, reludsl_cvxpy"
+        return "the folder backends/ is no package: import reludsl_highs, reludsl_cbc, reludsl_scip, reludsl_cvxpy"
     if name in EARLY and not late:
         return f"{name} imports {', '.join(EARLY[name])}; import it where it is used"
     if top in LATE and not late and top not in EARLY.get(module, set()):

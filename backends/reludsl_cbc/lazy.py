@@ -149,13 +149,15 @@ class Incumbents:
         """Whether a point is better than the best one."""
         if self.x is None:
             return True
-        return self._value(x) > self._value(self.x) if self._worst > 0 else self._value(x) < self._value(self.x)
+        ahead = self._value(x) - self._value(self.x)
+        return ahead > 0 if self._worst > 0 else ahead < 0
 
     def _is_point(self, x: FloatArray) -> bool:
         m = self._matrix
         if not np.isfinite(x).all() or abs(x - np.round(x))[m.integer].max(initial=0.0) > _TOLERANCE:
             return False
-        return Rows(m.rows, m.row_lower, m.row_upper).violation(x).max(initial=0.0) <= _TOLERANCE
+        outside = Rows(m.rows, m.row_lower, m.row_upper).violation(x)
+        return bool(outside.max(initial=0.0) <= _TOLERANCE)
 
     def _count(self, x: FloatArray) -> None:
         key = np.round(x, 6).tobytes()
