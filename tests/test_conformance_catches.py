@@ -363,6 +363,38 @@ class NodesNeverShown(Faithful):
         return super().solve(**{**asked, "on_point": on_point})
 
 
+class Remembering(Faithful):
+    """Can tell another session what it was told."""
+
+    def __init__(self, matrix: Matrix, limits: Limits) -> None:
+        super().__init__(matrix, limits)
+        self.told: list[Callable[[Session], None]] = []
+
+    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
+        super().set_cost(index, value, sense, offset)
+        self.told.append(lambda session: session.set_cost(index, value, sense, offset))
+
+    def set_bounds(self, index: IntArray, lower: FloatArray, upper: FloatArray) -> None:
+        super().set_bounds(index, lower, upper)
+        self.told.append(lambda session: session.set_bounds(index, lower, upper))
+
+    def again(self, matrix: Matrix) -> Session:
+        """Another session on a matrix, told the same."""
+        session = EnumerationBackend().open(matrix, self.limits)
+        for call in self.told:
+            call(session)
+        return session
+
+
+class SwitchedRowsLeftOut(Remembering):
+    """Gives its relaxation no switched row at all."""
+
+    def solve(self, **asked: Any) -> Result:
+        if not asked.get("relax"):
+            return super().solve(**asked)
+        return self.again(dataclasses.replace(self.matrix, indicators=None)).solve(**asked)
+
+
 class Counting(Faithful):
     """Counts what `counted` gives."""
 
@@ -606,6 +638,7 @@ FAULTS: tuple[tuple[Broken, str], ...] = (
     (Broken(SuggestionsLost), "suggestions_are_taken"),
     (Broken(SuggestionsBelieved), "suggestions_that_are_no_points_do_no_harm"),
     (Broken(TuplesLost), "tuples_of_replies_are_carried_out"),
+    (Broken(SwitchedRowsLeftOut), "indicators_that_bounds_decide_are_rows_of_the_relaxation"),
     (Broken(CountsTheBox), "counts_equal_enumeration"),
     (Broken(CountsContinuousColumns), "counts_equal_enumeration"),
     (Broken(CountsWithoutIndicators), "counts_know_switched_rows"),
@@ -645,24 +678,14 @@ def test_suite_faithful_wrapper_breaks_nothing() -> None:
     assert failures(Broken(Faithful)) == {}
 
 
-class Restarting(Faithful):
+class Restarting(Remembering):
     """Lazy rows by solving again: the plainest honest way to offer them."""
-
-    def __init__(self, matrix: Matrix, limits: Limits) -> None:
-        super().__init__(matrix, limits)
-        self.told: list[Callable[[Session], None]] = []
-
-    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
-        super().set_cost(index, value, sense, offset)
-        self.told.append(lambda session: session.set_cost(index, value, sense, offset))
 
     def solve(self, **asked: Any) -> Result:
         told: OnPoint | None = asked.pop("on_point", None)
         if told is None:
             return super().solve(**asked)
-        again = EnumerationBackend().open(self.matrix, self.limits)
-        for call in self.told:
-            call(again)
+        again = self.again(self.matrix)
         while True:
             result = again.solve(**asked)
             if result.x is None or result.objective is None or result.bound is None:

@@ -54,6 +54,16 @@ class Program:
         return Program(rows, matrix.lower.copy(), matrix.upper.copy(), matrix.integer.copy(), matrix.indicators)
 
 
+def decided(program: Program) -> Rows | None:
+    """The switched rows that the bounds of their columns require; None where nothing is switched."""
+    switched = program.indicators
+    if switched is None:
+        return None
+    low, high = program.lower[switched.column], program.upper[switched.column]
+    part = np.flatnonzero((low == high) & (low == switched.value))
+    return Rows(sparse.csr_array(sparse.csr_array(switched.rows)[part]), switched.lower[part], switched.upper[part])
+
+
 def with_choices(program: Program) -> Program:
     """The same assignments, each integer column that leaves [0, 1] spelled out as one binary per value.
 

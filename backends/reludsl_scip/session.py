@@ -36,7 +36,7 @@ from reludsl.backend import (
     Status,
     apart,
 )
-from reludsl_scip.model import Program, ScipModel, with_choices
+from reludsl_scip.model import Program, ScipModel, decided, with_choices
 
 if TYPE_CHECKING:
     from reludsl_scip.events import Watch
@@ -150,11 +150,18 @@ class ScipSession:
 
     def _plain(self, asked: _Solve) -> Result:
         held = self._models.pop(asked.relax, None)
+        if asked.relax and self._program.indicators is not None:
+            # Bounds decide which of the switched rows a relaxation has.
+            held = None
         end = self._run(lambda: held or self._build(asked.relax), asked)
         result = self._read(end, asked)
         if end.value is not None:
             end.value.reset()
             self._models[asked.relax] = end.value
+        required = decided(self._program) if asked.relax else None
+        if required is not None and required.lower.size:
+            # Their multipliers have no place among those of the rows of the matrix.
+            return dataclasses.replace(result, row_duals=None, farkas=None)
         return result
 
     def _watched(self, asked: _Solve, on_point: OnPoint) -> Result:
@@ -293,6 +300,9 @@ class ScipSession:
     def _build(self, relax: bool, open_ended: bool = False) -> ScipModel:
         lower, upper = self._box(relax)
         program = dataclasses.replace(self._program, lower=lower, upper=upper)
+        required = decided(program) if relax else None
+        if required is not None:
+            program = dataclasses.replace(program, rows=program.rows.followed_by(required))
         held = ScipModel(self._scip, program, self._limits, relax, open_ended)
         held.set_cost(self._cost, self._sense)
         return held

@@ -52,6 +52,20 @@ def law_indicators_hold_where_their_column_says_so(backend: Backend) -> None:
                     same(backend, dataclasses.replace(problem, matrix=matrix), result=session.solve())
 
 
+def law_indicators_that_bounds_decide_are_rows_of_the_relaxation(backend: Backend) -> None:
+    """Where the bounds fix a binary at the value, the relaxation has the rows that it switches."""
+    needs(backend, Capability.INDICATOR)
+    for value in (False, True):
+        for problem in switched(value).everyway():
+            with opened(backend, problem) as session:
+                for fixed in (0.0, 1.0, 0.0):
+                    session.set_bounds(np.array([2]), np.array([fixed]), np.array([fixed]))
+                    bound = np.array([0.0, 0.0, fixed]), np.array([2.0, 2.0, fixed])
+                    matrix = dataclasses.replace(problem.matrix, lower=bound[0], upper=bound[1])
+                    way = dataclasses.replace(problem, matrix=matrix)
+                    same(backend, way, True, session.solve(relax=True))
+
+
 def law_indicators_are_no_part_of_the_relaxation(backend: Backend) -> None:
     """A relaxation may leave switched rows out and never require them: its optimum is no worse than the integer one."""
     needs(backend, Capability.INDICATOR)
