@@ -223,6 +223,29 @@ class StopRemembered(Faithful):
         return result
 
 
+class Remembering(Faithful):
+    """Can tell another session what it was told."""
+
+    def __init__(self, matrix: Matrix, limits: Limits) -> None:
+        super().__init__(matrix, limits)
+        self.told: list[Callable[[Session], None]] = []
+
+    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
+        super().set_cost(index, value, sense, offset)
+        self.told.append(lambda session: session.set_cost(index, value, sense, offset))
+
+    def set_bounds(self, index: IntArray, lower: FloatArray, upper: FloatArray) -> None:
+        super().set_bounds(index, lower, upper)
+        self.told.append(lambda session: session.set_bounds(index, lower, upper))
+
+    def again(self, matrix: Matrix) -> Session:
+        """Another session on a matrix, told the same."""
+        session = EnumerationBackend().open(matrix, self.limits)
+        for call in self.told:
+            call(session)
+        return session
+
+
 class Filtered(Faithful):
     """Hands replies on as `passed` says."""
 
@@ -311,6 +334,15 @@ class SolutionsLost(Filtered):
         return (reply, more)
 
 
+class IdleColumnsFixed(Faithful):
+    """Puts columns that no row speaks of where the objective wants them, before any row is answered."""
+
+    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
+        super().set_cost(index, value, sense, offset)
+        idle = np.setdiff1d(index[value != 0], self.matrix.rows.indices)
+        self.session.set_bounds(idle, self.matrix.lower[idle], self.matrix.lower[idle])
+
+
 class AnsweredRowsStay(Filtered):
     def passed(self, reply: Reply, kind: PointKind) -> Reply:
         if isinstance(reply, Rows):
@@ -361,29 +393,6 @@ class NodesNeverShown(Faithful):
             return None if kind is PointKind.NODE else told(kind, x, value, bound)
 
         return super().solve(**{**asked, "on_point": on_point})
-
-
-class Remembering(Faithful):
-    """Can tell another session what it was told."""
-
-    def __init__(self, matrix: Matrix, limits: Limits) -> None:
-        super().__init__(matrix, limits)
-        self.told: list[Callable[[Session], None]] = []
-
-    def set_cost(self, index: IntArray, value: FloatArray, sense: Sense, offset: float = 0.0) -> None:
-        super().set_cost(index, value, sense, offset)
-        self.told.append(lambda session: session.set_cost(index, value, sense, offset))
-
-    def set_bounds(self, index: IntArray, lower: FloatArray, upper: FloatArray) -> None:
-        super().set_bounds(index, lower, upper)
-        self.told.append(lambda session: session.set_bounds(index, lower, upper))
-
-    def again(self, matrix: Matrix) -> Session:
-        """Another session on a matrix, told the same."""
-        session = EnumerationBackend().open(matrix, self.limits)
-        for call in self.told:
-            call(session)
-        return session
 
 
 class SwitchedRowsLeftOut(Remembering):
@@ -634,6 +643,7 @@ FAULTS: tuple[tuple[Broken, str], ...] = (
     (Broken(RowsAtNodesLost), "lazy_rows_at_nodes_hold"),
     (Broken(SolutionsLost), "lazy_rows_lose_no_solution"),
     (Broken(CutIncumbentKept), "lazy_rows_overtake_earlier_incumbents"),
+    (Broken(IdleColumnsFixed), "lazy_rows_may_speak_of_idle_and_equal_columns"),
     (Broken(AnsweredRowsStay), "lazy_rows_end_with_their_solve"),
     (Broken(SuggestionsLost), "suggestions_are_taken"),
     (Broken(SuggestionsBelieved), "suggestions_that_are_no_points_do_no_harm"),

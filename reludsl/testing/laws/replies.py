@@ -179,6 +179,26 @@ def law_lazy_rows_overtake_earlier_incumbents(backend: Backend) -> None:
         _is_answer(backend, with_rows(problem, answered[0]) if answered else problem, answer)
 
 
+def law_lazy_rows_may_speak_of_idle_and_equal_columns(backend: Backend) -> None:
+    """No conclusion rests on the rows known so far: not that a column is idle, and not that columns are alike."""
+    needs(backend, Capability.LAZY_ROWS | Capability.INCUMBENT_EVENTS)
+    n = 6
+    alike = np.hstack([np.ones((1, n)), np.zeros((1, 2))])
+    cost = [-1.0] * n + [0.5, 0.25]
+    problem = case(alike, [-INF], [n / 2 + 0.5], [0] * (n + 2), [1] * n + [3, 3], [True] * (n + 1) + [False], cost)
+    needed = rows([[0.0] * n + [1.0, 0.0], [0.0] * n + [1.0, 1.0]], [1.5, 3.25], [INF, INF])
+    unlike = at_most([1.0] * (n - 1) + [0.0] * 3, 2.0)
+    for way in problem.everyway():
+        for cuts in ((needed,), (unlike,), (needed, unlike)):
+            whole = way if way.sense is Sense.MINIMIZE else Case(way.matrix, -way.cost, way.sense)
+            asked = whole
+            for cut in cuts:
+                whole = with_rows(whole, cut)
+            with opened(backend, asked) as session:
+                answer = session.solve(on_point=partial(_violated, cuts))
+            _is_answer(backend, whole, answer)
+
+
 def law_lazy_rows_end_with_their_solve(backend: Backend) -> None:
     """Answered rows are forgotten by the next solve: what shall stay is added with `add_rows`."""
     needs(backend, Capability.LAZY_ROWS | Capability.INCUMBENT_EVENTS)
@@ -255,6 +275,12 @@ def law_tuples_of_replies_are_carried_out(backend: Backend) -> None:
 
 def _always(reply: Any, *shown: object) -> Any:
     return reply
+
+
+def _violated(cuts: tuple[Rows, ...], kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
+    """The rows that cut off an incumbent."""
+    del value, bound
+    return tuple(cut for cut in cuts if kind is PointKind.INCUMBENT and cut.violation(x).max() > _BEYOND)
 
 
 def _refused_without(
