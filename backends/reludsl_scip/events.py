@@ -94,6 +94,10 @@ class Watch:
         when = timing.BEFORENODE | timing.DURINGLPLOOP | timing.AFTERLPNODE | timing.AFTERPSEUDONODE
         held.model.includeHeur(heuristic, "reludsl", "hands suggestions over", "R", timingmask=when, freq=1)
 
+    def release(self) -> None:
+        """Let go of the model, which holds its handlers and could not be freed otherwise."""
+        del self.held
+
     def raise_stored(self) -> None:
         """Raise what `on_point` raised, now that the solver is at rest."""
         if self._error is not None:
@@ -145,10 +149,8 @@ class Watch:
         self._interrupt()
 
     def _show(self, kind: PointKind, x: FloatArray) -> None:
-        bound = self.held.model.getDualbound()
-        proved = bound + self._offset if abs(bound) < 1e20 else -self._sign * math.inf
-        reply = self.ask(partial(self._on_point, kind, x.copy(), self._value(x), proved))
-        self._take(answered(reply, "scip", self._capabilities, x.size), proved)
+        reply = self.ask(partial(self._on_point, kind, x.copy(), self._value(x), self._bound()))
+        self._take(answered(reply, "scip", self._capabilities, x.size))
 
     def _show_node(self, x: FloatArray) -> None:
         """Show the first relaxation of each node."""
@@ -157,7 +159,7 @@ class Watch:
             self._node = number
             self._show(PointKind.NODE, x)
 
-    def _take(self, told: Answered, bound: float) -> None:
+    def _take(self, told: Answered) -> None:
         for rows in told.rows:
             known = self.rows.lower.size
             self.rows = self.rows.followed_by(rows)
@@ -167,11 +169,15 @@ class Watch:
         self.suggested += told.suggestions
         self.stopped = told.stop
         if self.stopped or self.overtaken:
-            self.bound = bound
             self._interrupt()
 
+    def _bound(self) -> float:
+        bound = self.held.model.getDualbound()
+        return bound + self._offset if abs(bound) < 1e20 else -self._sign * math.inf
+
     def _interrupt(self) -> None:
-        self.held.model.interruptSolve()
+        self.bound = self._bound() if self.bound is None else self.bound
+        self.held.interrupt()
 
     def _add_violated(self, x: FloatArray) -> bool:
         """Add the rows that wait, if one of them cuts off this point."""

@@ -175,8 +175,14 @@ class ScipSession:
             watch = Watch(on_point, self._capabilities, self._program, self._value, self._offset, sign, rows)
             end = self._run(partial(self._attached, watch, rows), asked, watch)
             watch.raise_stored()
-            if not watch.overtaken or watch.stopped or end.interrupted or end.left or asked.left == 0.0:
-                return self._seen(self._read(end, asked), watch)
+            result = None
+            if not watch.overtaken or watch.stopped or end.interrupted or end.left:
+                result = self._seen(self._read(end, asked), watch)
+            if end.value is not None:
+                end.value.reset()
+                watch.release()
+            if result is not None:
+                return result
             rows = watch.rows
             asked.notes.append("SCIP began again, since a row cut off an incumbent that it had taken")
 
@@ -196,12 +202,15 @@ class ScipSession:
             # What SCIP holds rests on what is cut off.
             return Result(Status.LIMIT if status is Status.STOPPED and not watch.stopped else status, note=result.note)
         objective = None if watch.x is None else self._value(watch.x)
-        bound = watch.bound if watch.stopped else result.bound
+        bound = watch.bound if watch.ended else result.bound
         if bound is not None:
             bound = self._safe_side(bound, objective) if math.isfinite(bound) else None
+        final = result.objective
         result = dataclasses.replace(result, status=status, bound=bound, x=watch.x, objective=objective)
-        lost = status is Status.OPTIMAL and (bound is None or objective is None or not self._close(bound, objective))
-        if lost or (status is Status.INFEASIBLE and watch.x is not None):
+        lost = (final is None) != (objective is None) or (
+            final is not None and objective is not None and not self._close(final, objective)
+        )
+        if lost and status in (Status.OPTIMAL, Status.INFEASIBLE):
             note = "; ".join(filter(None, [result.note, "SCIP does not end with the best point that it showed"]))
             return dataclasses.replace(result, status=Status.STOPPED, bound=None, trusted=False, note=note)
         return result
@@ -373,8 +382,8 @@ class ScipSession:
     def _value(self, x: FloatArray) -> float:
         return float(self._cost @ x + self._offset)
 
-    def _close(self, bound: float, objective: float) -> bool:
-        return abs(bound - objective) <= 10 * _TOLERANCE * (1.0 + abs(objective))
+    def _close(self, one: float, other: float) -> bool:
+        return abs(one - other) <= 10 * _TOLERANCE * (1.0 + abs(other))
 
     def _safe_side(self, bound: float, objective: float | None) -> float:
         if objective is None:

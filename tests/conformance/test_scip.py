@@ -1,10 +1,14 @@
 """The laws of reludsl.testing, asked of the scip backend; below them, what only SCIP does."""
 
 import dataclasses
+import gc
+import weakref
+from typing import Any
 
 import numpy as np
 import pytest
 import reludsl_scip
+from reludsl_scip.model import ScipModel
 from solvers import solver
 
 from reludsl.backend import (
@@ -81,6 +85,52 @@ def test_suggestion_that_is_answered_to_a_node_comes_back_as_an_incumbent() -> N
     assert result.status is Status.OPTIMAL
     assert result.objective == pytest.approx(0.0)
     assert {PointKind.NODE, PointKind.INCUMBENT} <= set(kinds)
+
+
+def test_start_of_a_watched_solve_is_shown_and_may_be_cut_off() -> None:
+    solver("scip")
+    problem = branching()
+    best = truth(problem).x
+    assert best is not None
+    row = at_most(best.tolist(), float(best.sum()) - 1.0)
+    shown: list[FloatArray] = []
+
+    def on_point(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
+        shown.append(x)
+        return row if row.violation(x).max() > 1e-6 else None
+
+    with opened(BACKEND, problem) as session:
+        result = session.solve(start=best, on_point=on_point)
+    assert any(np.allclose(x, best) for x in shown)
+    assert result.status is Status.OPTIMAL
+    assert result.objective == pytest.approx(truth(with_rows(problem, row)).objective)
+
+
+def test_watched_solves_free_their_models() -> None:
+    solver("scip")
+    models: list[weakref.ref[ScipModel]] = []
+    plain = ScipModel.__init__
+
+    def noted(self: ScipModel, *args: Any, **named: Any) -> None:
+        plain(self, *args, **named)
+        models.append(weakref.ref(self))
+
+    with pytest.MonkeyPatch.context() as patch, opened(BACKEND, branching()) as session:
+        patch.setattr(ScipModel, "__init__", noted)
+        for _ in range(3):
+            session.solve(on_point=lambda kind, x, value, bound: None)
+    gc.collect()
+    assert len(models) == 3
+    assert sum(model() is not None for model in models) <= 1, "a worker may hold the last one"
+
+
+def test_watched_gap_is_an_optimum_within_the_gap() -> None:
+    solver("scip")
+    problem = knapsack(20)
+    with opened(BACKEND, problem) as session:
+        result = session.solve(gap=0.2, on_point=lambda kind, x, value, bound: None)
+    assert result.status is Status.OPTIMAL
+    assert result.trusted
 
 
 def test_lazy_rows_of_many_random_programs_give_the_answer_of_the_whole_program() -> None:
