@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from reludsl.backend import Capability, FloatArray, Matrix, OnPoint, PointKind, Rows, Silence, answered
+from reludsl.backend import Capability, FloatArray, Matrix, OnPoint, PointKind, Rows, answered
+from reludsl_cbc.events import Callback
 from reludsl_cbc.model import CbcModel
 
 __all__ = ["Endless", "Incumbents", "LazyRows", "Overtaken", "Stopped"]
@@ -41,47 +42,29 @@ class Endless(Exception):
     """CBC shows one point for ever."""
 
 
-class LazyRows:
-    """What python-mip calls a generator of lazy constraints.
+class LazyRows(Callback):
+    """A generator of lazy constraints, called at integral points.
 
     Args:
         ask: gives the rows that cut off an integral point, if there are any.
     """
 
     def __init__(self, ask: Callable[[FloatArray], Rows | None]) -> None:
+        super().__init__()
         self._ask = ask
-        self._error: BaseException | None = None
-        self.stopped = False
-        self.untranslated = False
-        """Whether CBC showed a sub-problem that is not ours: rows cannot be added there."""
 
-    def attach(self, mip: Any, model: CbcModel, silence: Silence) -> None:
+    def attach(self, mip: Any, model: CbcModel) -> None:
         """Register with a model that is used for this one solve only."""
-        del silence
         self._mip, self._columns = mip, model.columns
         mip.cbc.cbclib.Cbc_setIntParam(model.model.solver._model, _STRONG_BRANCHING, 0)
         model.model.lazy_constrs_generator = self
 
-    def raise_stored(self) -> None:
-        """Raise what was raised in a callback, where CBC's C layer swallows it."""
+    def _look(self, model: Any, columns: list[Any]) -> None:
         if self._error is not None:
-            raise self._error
-
-    def generate_constrs(self, model: Any, depth: int = 0, npass: int = 0) -> None:
-        """Called by python-mip at an integral point."""
-        del depth, npass
-        try:
-            columns = model.translate(self._columns)
-            if any(column is None for column in columns):
-                self.untranslated = True
-                return
-            if self._error is not None:
-                return
-            rows = self._ask(np.array([column.x for column in columns], dtype=float))
-            if rows is not None:
-                self._add(model, columns, rows)
-        except BaseException as error:  # whatever it is, it is raised again once CBC has returned
-            self._error = error
+            return
+        rows = self._ask(np.array([column.x for column in columns], dtype=float))
+        if rows is not None:
+            self._add(model, columns, rows)
 
     def _add(self, model: Any, columns: list[Any], rows: Rows) -> None:
         matrix = sparse.csr_array(rows.matrix)

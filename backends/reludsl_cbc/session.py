@@ -221,10 +221,10 @@ class CbcSession:
 
     def _work_lazily(self, asked: _Solve, rows: Rows, ask: Callable[[Any], Any]) -> _Run:
         events = LazyRows(ask)
-        with Silence() as silence:
+        with Silence():
             model = self._build(lazy=True)
             model.add_rows(rows)
-            events.attach(self._mip, model, silence)
+            events.attach(self._mip, model)
             answer = self._optimize(model, False, asked.gap, _left(asked.time_limit, asked.began))
         events.raise_stored()
         return _Run(answer, [], False, events.untranslated)

@@ -93,8 +93,11 @@ class ScipSession:
     def set_bounds(self, index: IntArray, lower: FloatArray, upper: FloatArray) -> None:
         """Change the bounds of some columns."""
         self._program.lower[index], self._program.upper[index] = lower, upper
-        # Crossed bounds are answered here, and are no model.
-        self._models.clear() if self._crossed(False) else self._pass_bounds(np.asarray(index))
+        if self._crossed(False):
+            # Crossed bounds are answered here, and are no model.
+            self._models.clear()
+        else:
+            self._pass_bounds(np.asarray(index))
 
     def add_rows(self, rows: Rows) -> None:
         """Append rows."""

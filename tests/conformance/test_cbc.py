@@ -46,7 +46,7 @@ def test_lazy_rows_untranslated_sub_problem_is_noted() -> None:
     model: Any = SimpleNamespace(model=SimpleNamespace(solver=SimpleNamespace(_model=None)), columns=["x0"])
     told: list[tuple[Any, ...]] = []
     mip: Any = SimpleNamespace(cbc=SimpleNamespace(cbclib=SimpleNamespace(Cbc_setIntParam=lambda *a: told.append(a))))
-    rows.attach(mip, model, Silence())
+    rows.attach(mip, model)
     rows.generate_constrs(SimpleNamespace(translate=lambda columns: [None for _ in columns]))
     assert told == [(None, 2, 0)], "strong branching is off"
     assert model.model.lazy_constrs_generator is rows
