@@ -717,14 +717,11 @@ def test_laws_of_replies_restarting_backend_keeps_them() -> None:
     assert failures(backend, [*laws, *more]) == {}
 
 
-class Distrusted(Filtered):
+class Distrusted(SolutionsLost):
     """Loses solutions, and says that it is not to be relied on."""
 
     def solve(self, **asked: Any) -> Result:
         return dataclasses.replace(super().solve(**asked), trusted=asked.get("on_point") is None)
-
-    def passed(self, reply: Reply, kind: PointKind) -> Reply:
-        return None if isinstance(reply, tuple) else reply
 
 
 class Provisional(Faithful):
