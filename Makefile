@@ -59,5 +59,5 @@ $(VENV)/.base: $(VENV)/.made pyproject.toml
 
 $(VENV)/.test: $(VENV)/.made pyproject.toml
 	@echo "installing reludsl and what its tests need into $(VENV) (once; a minute or two)" >&2
-	@$(PIP) install -e '.[test,highs,cbc,cvxpy]'
+	@$(PIP) install -e '.[test,highs,cbc,scip,cvxpy]'
 	@touch $(VENV)/.base $@

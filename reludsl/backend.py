@@ -13,42 +13,37 @@ Three rules make a backend honest:
    answers the same question, and `Result.note` says so.
 
 And one makes it a good citizen: a solve ends within its time limit (10 % and a second more), and within two
-seconds of a keyboard interrupt, with `Status.INTERRUPTED`. For a solver that cannot be told to stop, `apart`
-does both.
+seconds of a keyboard interrupt, with `Status.INTERRUPTED`. A solver that can be told to stop runs `Aside`, in a
+thread; for one that cannot, `apart` does both, in a process.
 
 `reludsl.testing.conformance(backend)` checks all of it; `docs/how-to/add-a-backend.md` walks through one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import gc
-import os
-import pickle
-import signal
-import sys
-import threading
-import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from reludsl.errors import InvalidInput, MissingBackend, SolverFailed, UnsupportedCapability
+from reludsl.apart import OutOfTime, apart
+from reludsl.aside import Aside, End
+from reludsl.errors import InvalidInput, MissingBackend, ReludslError, SolverFailed, UnsupportedCapability
 from reludsl.silence import Silence
 
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
 __all__ = [
+    "Answered",
+    "Aside",
     "Backend",
     "BoolArray",
     "Capability",
+    "Count",
+    "CountingSession",
+    "End",
     "FloatArray",
     "Indicators",
     "IntArray",
@@ -59,6 +54,7 @@ __all__ = [
     "OnPoint",
     "OutOfTime",
     "PointKind",
+    "ReludslError",
     "Reply",
     "Result",
     "Rows",
@@ -68,7 +64,9 @@ __all__ = [
     "SolverFailed",
     "Status",
     "Stop",
+    "Suggestion",
     "UnsupportedCapability",
+    "answered",
     "apart",
     "require",
     "require_matrix",
@@ -113,9 +111,17 @@ class Capability(enum.Flag):
     NODE_EVENTS = enum.auto()
     """`on_point` is called with the solution of the LP relaxation at the nodes of the tree."""
     LAZY_ROWS = enum.auto()
-    """`on_point` may answer an incumbent with `Rows` that cut it off."""
+    """`on_point` may answer with `Rows`: an incumbent, and where NODE_EVENTS is offered too, a node.
+
+    The rows hold for the whole program from then on, in every part of the tree, until the solve ends. An incumbent
+    that violates the rows answered to it is rejected, and so is one that was found before. `Result.bound`, where
+    there is one, is a proved bound of the program with all answered rows in it."""
     INDICATOR = enum.auto()
     """Rows that are required only where a binary column has a value (`Matrix.indicators`)."""
+    SUGGEST = enum.auto()
+    """`on_point` may answer with a `Suggestion`."""
+    COUNT = enum.auto()
+    """Sessions are a `CountingSession`."""
 
 
 class Status(enum.Enum):
@@ -144,6 +150,21 @@ class Rows:
     matrix: sparse.csr_array
     lower: FloatArray
     upper: FloatArray
+
+    def followed_by(self, more: Rows) -> Rows:
+        """These rows and more of them below, in new arrays."""
+        return Rows(
+            sparse.csr_array(sparse.vstack([self.matrix, more.matrix])),
+            np.concatenate([self.lower, more.lower]),
+            np.concatenate([self.upper, more.upper]),
+        )
+
+    def violation(self, x: FloatArray) -> FloatArray:
+        """How far x is outside each row, relative to `1 + |matrix| |x|`; at most 0 where it is inside. Shape (m,)."""
+        activity = self.matrix @ x
+        scale = 1.0 + abs(self.matrix) @ abs(x)
+        outside: FloatArray = np.maximum(self.lower - activity, activity - self.upper) / scale
+        return outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +200,76 @@ class Stop:
     """Answer of `on_point` that ends the solve; the result has status STOPPED."""
 
 
-Reply = Rows | Stop | None
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A point that the solver may take as an incumbent if it is feasible; it checks it itself.
+
+    Args:
+        x: shape (n,), NaN where the solver shall choose, if it can complete a point; one that cannot drops it.
+    """
+
+    x: FloatArray
+
+
+Reply = Rows | Stop | Suggestion | tuple[Rows | Suggestion, ...] | None
 OnPoint = Callable[[PointKind, FloatArray, float, float], Reply]
 """`on_point(kind, x, objective, bound)`: `bound` is the proved bound so far, in the objective's own sense
 (infinite when none is known yet). Exceptions raised in it leave `solve` unchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A reply of `on_point`, sorted by what is to be done (see `answered`)."""
+
+    stop: bool = False
+    rows: tuple[Rows, ...] = ()
+    suggestions: tuple[FloatArray, ...] = ()
+
+
+def answered(reply: Reply, name: str, capabilities: Capability, columns: int) -> Answered:
+    """Sort a reply of `on_point`, and refuse what the backend would lose.
+
+    Args:
+        reply: what `on_point` answered.
+        name, capabilities: of the backend.
+        columns: number n of columns.
+
+    Raises:
+        UnsupportedCapability: rows without LAZY_ROWS, a suggestion without SUGGEST.
+        InvalidInput: something that is no reply, or is about another number of columns.
+
+    >>> answered(Suggestion(np.zeros(2)), "highs", Capability.SUGGEST, columns=2).suggestions
+    (array([0., 0.]),)
+    >>> answered(Stop(), "highs", Capability.SUGGEST, columns=2).stop
+    True
+    """
+    if reply is None or isinstance(reply, Stop):
+        return Answered(stop=reply is not None)
+    parts = reply if isinstance(reply, tuple) else (reply,)
+    for part in parts:
+        match part:
+            case Rows():
+                width, lacks = part.matrix.shape[1:], Capability.LAZY_ROWS & ~capabilities
+                what, instead = "rows", "solve to the end, add the rows with add_rows, and solve again"
+            case Suggestion():
+                width, lacks = part.x.shape, Capability.SUGGEST & ~capabilities
+                what, instead = "point", "give it as `start` to the next solve, where START is offered"
+            case _:
+                raise InvalidInput(
+                    f"on_point answered {part!r}, which is no reply, so that it would be lost; answer None, Stop(), "
+                    "Rows, a Suggestion, or a tuple of the last two"
+                )
+        if lacks:
+            raise UnsupportedCapability(
+                f"{name} does not offer {lacks.name}, so the {what} that on_point answered would be lost; {instead}"
+            )
+        if width != (columns,):
+            raise InvalidInput(
+                f"on_point answered something about {width} columns, but the program has {columns}; columns of an "
+                "answer are those of the point that was shown"
+            )
+    rows = tuple(part for part in parts if isinstance(part, Rows))
+    return Answered(rows=rows, suggestions=tuple(part.x for part in parts if isinstance(part, Suggestion)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +383,23 @@ class Result:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many assignments of the integer columns can be completed to a feasible point.
+
+    Args:
+        count: assignments counted: all of them, or at least that many when the count is not complete.
+        complete: whether every assignment was looked at.
+        seconds: time spent in the solver.
+        note: why the count is not complete, and what else a person should know.
+    """
+
+    count: int
+    complete: bool
+    seconds: float = 0.0
+    note: str = ""
+
+
 class Session(Protocol):
     """One loaded model, many questions. Not thread safe; `close` may be called twice."""
 
@@ -338,12 +442,26 @@ class Session(Protocol):
             on_point: see `OnPoint`.
 
         Raises:
-            UnsupportedCapability: `start` or `on_point` on a backend without the capability.
+            UnsupportedCapability: `start` or `on_point` on a backend without the capability, or a reply of
+                `on_point` that the backend does not offer to carry out.
         """
         ...
 
     def close(self) -> None:
         """Free the solver's memory."""
+        ...
+
+
+@runtime_checkable
+class CountingSession(Session, Protocol):
+    """What sessions of a backend with `Capability.COUNT` can do besides."""
+
+    def count(self, time_limit: float | None = None) -> Count:
+        """Count the assignments of the integer columns for which a feasible point exists.
+
+        Continuous columns are projected out, the objective does not matter. Limits and interrupts are kept as by
+        `solve`; the count is then not complete.
+        """
         ...
 
 
@@ -408,129 +526,3 @@ def require_matrix(backend: Backend, matrix: Matrix) -> None:
         count = matrix.indicators.lower.size
         instead = f"without them {count} rows would be lost: choose another formulation, such as 'big-m' or 'hull'"
         require(backend, Capability.INDICATOR, instead)
-
-
-T = TypeVar("T")
-Ask = Callable[[Any], Any]
-
-_FORKING = threading.Lock()
-"""A child that inherits the pipe of another one would keep it open after the other's end."""
-
-
-class OutOfTime(TimeoutError):
-    """`apart` ended a call whose time was over."""
-
-
-def apart(call: Callable[[Ask], T], seconds: float | None = None, answer: Ask | None = None) -> T:
-    """Run a call in a forked process, which can be ended at any moment: for solvers that listen to nobody.
-
-    The call sees everything as it is now, without a copy; what it changes stays with it. Its standard output and
-    error go nowhere. Where a process cannot be forked (Windows) it runs in place, and ends when it likes.
-
-    Args:
-        call: gets `ask`: `ask(message)` is `answer(message)` of the waiting process. Returns what can be pickled.
-        seconds: time after which the process is ended.
-        answer: answers messages; what it raises ends the call and comes out of here.
-
-    Raises:
-        OutOfTime: the seconds are over.
-        KeyboardInterrupt: the user interrupted the wait.
-        SolverFailed: the process died, or its result cannot be pickled.
-    """
-    # imported late: importing this protocol must stay cheap
-    from multiprocessing import Pipe
-
-    answer = answer or (lambda message: None)
-    if not hasattr(os, "fork"):
-        return call(answer)
-    end = None if seconds is None else time.monotonic() + seconds
-    # An interrupt is for the waiting side alone: a terminal sends it to both.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    with _FORKING, warnings.catch_warnings():
-        # Other threads do not exist in the child; nothing there waits for one.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        here, there = Pipe()
-        child = os.fork()
-        if child == 0:
-            here.close()
-            _serve(there, call)
-        there.close()
-    try:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        reply: T = _await(here, end, answer)
-        return reply
-    finally:
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-        here.close()
-
-
-def _await(here: Connection, end: float | None, answer: Ask) -> Any:
-    while True:
-        if not here.poll(None if end is None else max(end - time.monotonic(), 0.0)):
-            raise OutOfTime("the time is over, and the call had not ended")
-        try:
-            kind, content = here.recv()
-        except (EOFError, ConnectionError) as problem:
-            raise SolverFailed(
-                "the process in which the solver ran died, so that there is no answer; the program at hand makes "
-                "this solver crash: try another backend"
-            ) from problem
-        if kind == "returned":
-            return content
-        if kind == "raised":
-            raise content
-        here.send(answer(content))
-
-
-def _serve(there: Connection, call: Callable[[Ask], Any]) -> NoReturn:
-    """The child's whole life: nothing of the parent's stack may run on in it, whatever happens."""
-    try:
-        # Objects of the parent are not this process's to finalise.
-        gc.disable()
-        _end_with_parent()
-        null = os.open(os.devnull, os.O_WRONLY)
-        for descriptor in (1, 2):
-            os.dup2(null, descriptor)
-
-        def ask(message: Any) -> Any:
-            there.send(("asked", message))
-            return there.recv()
-
-        def run() -> None:
-            try:
-                value = call(ask)
-            except BaseException as error:
-                there.send_bytes(_raised(error))
-                return
-            try:
-                reply = pickle.dumps(("returned", value))
-            except Exception as error:
-                reply = _raised(SolverFailed(f"the result of the solver's process cannot be handed over: {error}"))
-            there.send_bytes(reply)
-
-        # Solvers keep their schedulers per thread: a new one has none whose workers the fork has left behind.
-        runner = threading.Thread(target=run)
-        runner.start()
-        runner.join()
-    finally:
-        os._exit(0)
-
-
-def _raised(error: BaseException) -> bytes:
-    try:
-        reply = pickle.dumps(("raised", error))
-        pickle.loads(reply)
-    except Exception:
-        return pickle.dumps(("raised", SolverFailed(f"{type(error).__name__} in the solver's process: {error}")))
-    return reply
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot end its child; Linux can."""
-    if sys.platform == "linux":
-        with contextlib.suppress(Exception):
-            import ctypes
-
-            ctypes.CDLL(None).prctl(1, signal.SIGKILL)

@@ -23,11 +23,12 @@ GROUP = "reludsl.backends"
 BUNDLED: Mapping[str, str] = {
     "highs": "reludsl_highs:backend",
     "cbc": "reludsl_cbc:backend",
+    "scip": "reludsl_scip:backend",
     "cvxpy": "reludsl_cvxpy:backend",
 }
 """The backends of this distribution, for a checkout without metadata."""
 
-ORDER: tuple[str, ...] = ("highs", "cbc", "cvxpy")
+ORDER: tuple[str, ...] = ("highs", "cbc", "scip", "cvxpy")
 """Order in which `default` looks; every other backend follows alphabetically."""
 
 
@@ -102,7 +103,7 @@ def installed() -> list[BackendInfo]:
 
 
 def default() -> Backend:
-    """The first backend whose solver is installed: highs, cbc, cvxpy, then the others alphabetically.
+    """The first backend whose solver is installed: highs, cbc, scip, cvxpy, then the others alphabetically.
 
     Raises:
         MissingBackend: no solver is installed at all.

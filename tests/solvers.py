@@ -8,7 +8,7 @@ from reludsl import plugins
 from reludsl.backend import Backend
 from reludsl.errors import MissingBackend
 
-SOLVERS = ("highs", "cbc", "cvxpy")
+SOLVERS = ("highs", "cbc", "scip", "cvxpy")
 
 
 def solver(name: str) -> Backend:

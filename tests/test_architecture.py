@@ -36,19 +36,20 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("logic", "domain"),
     ("numeric", "exact", "progress"),
     ("backend",),
-    ("silence",),
+    ("apart", "aside", "silence"),
     ("errors",),
 )
 """Top to bottom; a name stands for reludsl/<name>.py or the package reludsl/<name>/."""
 
 HEIGHT = {name: len(FLOORS) - k for k, floor in enumerate(FLOORS) for name in floor}
 
-LATE = {"highspy", "mip", "cvxpy", "torch", "onnx", "onnxruntime", "hypothesis", "pytest", "matplotlib"}
+LATE = {"highspy", "mip", "pyscipopt", "cvxpy", "torch", "onnx", "onnxruntime", "hypothesis", "pytest", "matplotlib"}
 """Never imported at module level: some are not installed, the others are slow."""
 
 PLACES = {
     "highspy": ("reludsl_highs", "reludsl_cvxpy"),
     "mip": ("reludsl_cbc",),
+    "pyscipopt": ("reludsl_scip",),
     "cvxpy": ("reludsl_cvxpy",),
     "torch": ("reludsl.io",),
     "onnx": ("reludsl.io",),
@@ -59,7 +60,11 @@ PLACES = {
 }
 """The only packages that may import them at all."""
 
-EARLY = {"reludsl.io.torch_modules": {"torch"}, "reludsl.testing.strategies": {"hypothesis"}}
+EARLY = {
+    "reludsl.io.torch_modules": {"torch"},
+    "reludsl.testing.strategies": {"hypothesis"},
+    "reludsl_scip.events": {"pyscipopt"},
+}
 """Exceptions from LATE: subclasses of theirs are defined there. The module itself is imported late then."""
 
 
@@ -102,7 +107,7 @@ def _misplaced(module: str, name: str, late: bool) -> str:
     if name.startswith("."):
         return f"{name} is relative; write the whole name"
     if top == "backends":
-        return "the folder backends/ is no package: import reludsl_highs, reludsl_cbc, reludsl_cvxpy"
+        return "the folder backends/ is no package: import reludsl_highs, reludsl_cbc, reludsl_scip, reludsl_cvxpy"
     if name in EARLY and not late:
         return f"{name} imports {', '.join(EARLY[name])}; import it where it is used"
     if top in LATE and not late and top not in EARLY.get(module, set()):

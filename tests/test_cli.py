@@ -125,7 +125,7 @@ def test_compress_writes_a_network_with_the_same_outputs(run: Run, tmp_path: Pat
 
 def test_backends_are_listed_with_capabilities(run: Run) -> None:
     found = answer(run("backends", "--json"))["backends"]
-    assert {"highs", "cbc", "cvxpy"} <= {b["name"] for b in found}
+    assert {"highs", "cbc", "scip", "cvxpy"} <= {b["name"] for b in found}
     assert all(set(b) == {"name", "version", "capabilities", "installed"} for b in found)
 
 

@@ -25,7 +25,7 @@ from reludsl.passes import lower
 from reludsl.testing import EnumerationBackend
 from reludsl.testing.cases import Case, dense, hold, knapsack, market_split, opened, sound
 
-NAMES = ("highs", "cbc", "cvxpy", "cvxpy:SCIPY", "enumeration")
+NAMES = ("highs", "cbc", "scip", "cvxpy", "cvxpy:SCIPY", "enumeration")
 SOLVERS = NAMES[:-1]
 
 
@@ -173,7 +173,7 @@ def test_highs_iteration_limit_of_the_user_is_kept() -> None:
     assert "kIterationLimit" in result.note
 
 
-@pytest.mark.parametrize("name", ["highs", "cbc"])
+@pytest.mark.parametrize("name", ["highs", "cbc", "scip"])
 def test_interrupt_in_on_point_is_an_interrupt(name: str) -> None:
     def on_point(kind: object, x: FloatArray, value: float, bound: float) -> None:
         del kind, x, value, bound
@@ -190,7 +190,7 @@ def test_interrupt_in_on_point_is_an_interrupt(name: str) -> None:
     assert timed.seconds < 3.0
 
 
-@pytest.mark.parametrize("name", ["highs", "cbc"])
+@pytest.mark.parametrize("name", ["highs", "cbc", "scip"])
 def test_on_point_runs_in_the_thread_and_process_of_the_caller(name: str) -> None:
     seen: list[tuple[int, threading.Thread]] = []
     with opened(solver(name), knapsack(12)) as session:

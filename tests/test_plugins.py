@@ -50,7 +50,7 @@ def test_bundled_equals_the_entry_points_of_the_project_file() -> None:
 
 def test_names_are_in_documented_order(monkeypatch: pytest.MonkeyPatch) -> None:
     _entry_points(monkeypatch, zeta="z:b", alpha="a:b")
-    assert plugins.names() == ("highs", "cbc", "cvxpy", "alpha", "zeta")
+    assert plugins.names() == ("highs", "cbc", "scip", "cvxpy", "alpha", "zeta")
 
 
 @pytest.mark.parametrize("name", list(plugins.BUNDLED))
@@ -63,9 +63,9 @@ def test_bundled_backend_satisfies_the_protocol(name: str) -> None:
 
 def test_importing_backends_imports_no_solver() -> None:
     code = (
-        "import sys; import reludsl.plugins, reludsl.testing, reludsl_highs, reludsl_cbc, reludsl_cvxpy;"
-        "[b.backend.capabilities for b in (reludsl_highs, reludsl_cbc, reludsl_cvxpy)];"
-        "assert not {'highspy', 'mip', 'cvxpy', 'pytest'} & set(sys.modules)"
+        "import sys; import reludsl.plugins, reludsl.testing, reludsl_highs, reludsl_cbc, reludsl_scip, reludsl_cvxpy;"
+        "[b.backend.capabilities for b in (reludsl_highs, reludsl_cbc, reludsl_scip, reludsl_cvxpy)];"
+        "assert not {'highspy', 'mip', 'pyscipopt', 'cvxpy', 'pytest'} & set(sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -83,13 +83,13 @@ def test_load_backend_object_passes_unchanged() -> None:
 
 
 def test_load_unknown_name_lists_known_and_installed() -> None:
-    with pytest.raises(MissingBackend, match=r"no backend named 'hihgs'.*highs, cbc, cvxpy.*Installed now"):
+    with pytest.raises(MissingBackend, match=r"no backend named 'hihgs'.*highs, cbc, scip, cvxpy.*Installed now"):
         plugins.load("hihgs")
 
 
 @pytest.mark.parametrize(
     ("name", "package", "extra"),
-    [("highs", "highspy", "highs"), ("cbc", "mip", "cbc"), ("cvxpy", "cvxpy", "cvxpy")],
+    [("highs", "highspy", "highs"), ("cbc", "mip", "cbc"), ("scip", "pyscipopt", "scip"), ("cvxpy", "cvxpy", "cvxpy")],
 )
 def test_load_missing_solver_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, name: str, package: str, extra: str
@@ -110,7 +110,7 @@ def test_default_skips_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_default_nothing_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    _hide(monkeypatch, "highspy", "mip", "cvxpy")
+    _hide(monkeypatch, "highspy", "mip", "pyscipopt", "cvxpy")
     with pytest.raises(MissingBackend, match="pip install"):
         plugins.default()
 

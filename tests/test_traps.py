@@ -369,7 +369,7 @@ def test_of_no_conditions_all_hold_and_none_holds(name: str) -> None:
     assert rd.prove(rd.any_of([]), given=X[0] > 1, backend=backend).proved
 
 
-@pytest.mark.parametrize("name", ["highs", "cbc", "cvxpy", "cvxpy:SCIPY"])
+@pytest.mark.parametrize("name", ["highs", "cbc", "scip", "cvxpy", "cvxpy:SCIPY"])
 def test_bound_of_a_trained_neuron_is_on_the_safe_side(name: str) -> None:
     """Two binaries, eight rows: presolve of HiGHS cuts off the optimum, 0.27826, and proves 0.27636; it is off."""
     net = rd.read(path("digits.onnx"))

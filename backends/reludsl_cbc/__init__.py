@@ -1,7 +1,8 @@
 """CBC behind reludsl, through python-mip: bounds, starts, LP duals, and the node relaxations of its tree.
 
-What is left out is left out on purpose. Lazy rows: CBC loses solutions with them in its default settings.
-Stop limits: a cutoff turns "no better point" into the word INFEASIBLE, on which no proof should rest; a solve
+What is left out is left out on purpose. Lazy rows: CBC loses solutions with them in its default settings. The variant
+`cbc:lazy` offers them to who asks for it, guarded as well as can be, and proves nothing while they are in use. Stop
+limits: a cutoff turns "no better point" into the word INFEASIBLE, on which no proof should rest; a solve
 to the end answers the same question. Farkas rays and an interrupt do not exist in python-mip.
 """
 
@@ -11,27 +12,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reludsl.backend import Capability, Limits, Matrix, MissingBackend, Session, require_matrix
+from reludsl.backend import Backend, Capability, InvalidInput, Limits, Matrix, MissingBackend, Session, require_matrix
 
 __all__ = ["CbcBackend", "backend"]
 
 
+_ALWAYS = (
+    Capability.LP | Capability.MILP | Capability.BOUND | Capability.INCREMENTAL | Capability.START | Capability.DUALS
+)
+
+
 @dataclass(frozen=True, slots=True)
 class CbcBackend:
-    """`Backend` on python-mip."""
+    """`Backend` on python-mip: `cbc`, or `cbc:lazy`, which shows incumbents and takes rows in place of nodes."""
 
     name: str = "cbc"
-    capabilities: Capability = (
-        Capability.LP
-        | Capability.MILP
-        | Capability.BOUND
-        | Capability.INCREMENTAL
-        | Capability.START
-        | Capability.DUALS
-        | Capability.NODE_EVENTS
-    )
+    capabilities: Capability = _ALWAYS | Capability.NODE_EVENTS
     profile: Mapping[str, str] = field(default_factory=dict)
     """Empty: no setting of CBC was found to help on network models without hurting elsewhere."""
+
+    def variant(self, name: str) -> Backend:
+        """`lazy`: with lazy rows, whose runs prove nothing.
+
+        Raises:
+            InvalidInput: another name.
+        """
+        if name != "lazy":
+            raise InvalidInput(f"cbc has no variant {name!r}, so that nothing can be solved with it; use 'cbc:lazy'")
+        return CbcBackend("cbc:lazy", _ALWAYS | Capability.INCUMBENT_EVENTS | Capability.LAZY_ROWS)
 
     def version(self) -> str:
         """Version of python-mip, which pins its CBC. Raises MissingBackend when it cannot be imported."""
@@ -43,7 +51,7 @@ class CbcBackend:
         mip = _mip()
         from reludsl_cbc.session import CbcSession
 
-        return CbcSession(mip, matrix, limits)
+        return CbcSession(mip, matrix, limits, self.capabilities)
 
 
 def _mip() -> Any:

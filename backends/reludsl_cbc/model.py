@@ -29,16 +29,29 @@ since an unknown one makes CBC end at once with "no solution found"."""
 
 
 class CbcModel:
-    """Columns, rows, objective and limits of one `mip.Model`."""
+    """Columns, rows, objective and limits of one `mip.Model`.
 
-    def __init__(self, mip: Any, lower: FloatArray, upper: FloatArray, integer: BoolArray, limits: Limits) -> None:
+    Args:
+        lazy: for rows that come later. Then CBC keeps its increment: without one it takes an incumbent that it has
+            for a better one, and shows it for ever.
+    """
+
+    def __init__(
+        self,
+        mip: Any,
+        lower: FloatArray,
+        upper: FloatArray,
+        integer: BoolArray,
+        limits: Limits,
+        lazy: bool = False,
+    ) -> None:
         self._mip = mip
         _prepare_deletion(mip)
         self.model: Any = mip.Model(solver_name=mip.CBC)
         self.model.verbose = 0
         self.model.threads = limits.threads
         self.model.seed = limits.seed % 2**31
-        self._increment = self._drop_increment()
+        self._increment = _INCREMENT if lazy else self._drop_increment()
         self._take_options(limits.options)
         # The type BINARY would reset the bounds to [0, 1]; INTEGER keeps what it is given.
         kinds = mip.CONTINUOUS, mip.INTEGER

@@ -21,6 +21,7 @@ import numpy as np
 from scipy import sparse
 
 from reludsl.backend import (
+    Capability,
     FloatArray,
     IntArray,
     Limits,
@@ -36,6 +37,7 @@ from reludsl.backend import (
     apart,
 )
 from reludsl_cbc.events import NodeEvents
+from reludsl_cbc.lazy import Endless, Incumbents, LazyRows, Overtaken, Stopped
 from reludsl_cbc.model import CbcModel
 
 _TOLERANCE = 1e-5
@@ -77,8 +79,8 @@ class _Run:
 class CbcSession:
     """`Session` on python-mip."""
 
-    def __init__(self, mip: Any, matrix: Matrix, limits: Limits) -> None:
-        self._mip, self._limits = mip, limits
+    def __init__(self, mip: Any, matrix: Matrix, limits: Limits, capabilities: Capability) -> None:
+        self._mip, self._limits, self._capabilities = mip, limits, capabilities
         self._lower, self._upper = matrix.lower.copy(), matrix.upper.copy()
         self._integer = matrix.integer.copy()
         self._rows = Rows(sparse.csr_array(matrix.rows), matrix.row_lower.copy(), matrix.row_upper.copy())
@@ -101,11 +103,7 @@ class CbcSession:
     def add_rows(self, rows: Rows) -> None:
         """Append rows."""
         self._model().add_rows(rows)
-        self._rows = Rows(
-            sparse.csr_array(sparse.vstack([self._rows.matrix, rows.matrix])),
-            np.concatenate([self._rows.lower, rows.lower]),
-            np.concatenate([self._rows.upper, rows.upper]),
-        )
+        self._rows = self._rows.followed_by(rows)
 
     def solve(
         self,
@@ -131,6 +129,8 @@ class CbcSession:
         if start is not None and (relax or bool(np.isnan(start).all())):
             start = None
         asked = _Solve(relax, gap, began, time_limit, start, on_point is not None and not relax)
+        if on_point is not None and not relax and Capability.LAZY_ROWS in self._capabilities:
+            return self._lazily(asked, on_point, notes)
         try:
             run = self._run(asked, on_point)
         except KeyboardInterrupt:
@@ -158,6 +158,77 @@ class CbcSession:
         """Free the model; a second call does nothing."""
         self._main = None
 
+    def _lazily(self, asked: _Solve, on_point: OnPoint, notes: list[str]) -> Result:
+        """A solve under lazy rows: points are found, nothing is proved."""
+        if asked.start is not None:
+            notes.append("the start was left out: CBC takes it without asking whether a row cuts it off")
+        matrix = Matrix(self._rows.matrix, self._rows.lower, self._rows.upper, *self._box(False), self._integer)
+        shown = Incumbents(on_point, self._capabilities, matrix, self._value, self._worst())
+        trusted, status = True, Status.STOPPED
+        try:
+            status, trusted = self._end_of(asked, shown, notes)
+        except Stopped:
+            notes.append("on_point stopped the tree")
+        except Endless:
+            trusted = False
+            notes.append("CBC showed one point again and again, and was ended")
+        except KeyboardInterrupt:
+            status = Status.INTERRUPTED
+        except OutOfTime:
+            status = Status.LIMIT
+            notes.append("CBC did not keep its time limit, and was ended")
+        except SolverFailed as problem:
+            status, trusted = Status.FAILED, False
+            notes.append(str(problem))
+        if status is Status.OPTIMAL:
+            again = self.solve(gap=asked.gap, time_limit=_left(asked.time_limit, asked.began))
+            return replace(again, note="; ".join([*notes, "solved again without events, for a bound"]))
+        notes.append("nothing is proved under lazy rows: confirm by a solve with the rows added")
+        objective = None if shown.x is None else self._value(shown.x)
+        seconds = time.perf_counter() - asked.began
+        return Result(status, shown.x, objective, seconds=seconds, trusted=trusted, note="; ".join(notes))
+
+    def _end_of(self, asked: _Solve, shown: Incumbents, notes: list[str]) -> tuple[Status, bool]:
+        """Run CBC until no row cuts off what it has taken. OPTIMAL stands for an end without any row."""
+        while True:
+            left = _left(asked.time_limit, asked.began)
+            if left is not None and left <= 0:
+                return Status.LIMIT, True
+            patience = None if asked.time_limit is None or left is None else left + 0.1 * asked.time_limit + 0.7
+            try:
+                run = apart(partial(self._work_lazily, asked, shown.rows), patience, shown)
+                break
+            except Overtaken:
+                notes.append("CBC began again, since a row cut off an incumbent that it had taken")
+        late = asked.time_limit is not None and time.perf_counter() - asked.began >= 0.9 * asked.time_limit
+        status = self._status(run.answer.raw, late, notes)
+        if status in (Status.UNBOUNDED, Status.FAILED):
+            return Status.FAILED, False
+        trusted = not run.untranslated
+        if run.untranslated:
+            notes.append("CBC showed a sub-problem without our columns, to which no row can be added")
+        if status is Status.LIMIT:
+            return status, trusted
+        final = run.answer.x if status is Status.OPTIMAL else None
+        if (final is None) != (shown.x is None) or (final is not None and self._differs(final, shown)):
+            trusted = False
+            notes.append("what CBC ends with is not what it has shown")
+        return (Status.STOPPED if shown.rows.lower.size or not trusted else Status.OPTIMAL), trusted
+
+    def _differs(self, final: FloatArray, shown: Incumbents) -> bool:
+        best = None if shown.x is None else self._value(shown.x)
+        return best is None or abs(self._value(final) - best) > _TOLERANCE * (1.0 + abs(best))
+
+    def _work_lazily(self, asked: _Solve, rows: Rows, ask: Callable[[Any], Any]) -> _Run:
+        events = LazyRows(ask)
+        with Silence():
+            model = self._build(lazy=True)
+            model.add_rows(rows)
+            events.attach(self._mip, model)
+            answer = self._optimize(model, False, asked.gap, _left(asked.time_limit, asked.began))
+        events.raise_stored()
+        return _Run(answer, [], False, events.untranslated)
+
     def _run(self, asked: _Solve, on_point: OnPoint | None) -> _Run:
         """Run CBC, an integer solve in a process of its own, where `on_point` reaches back into this one."""
         if asked.relax:
@@ -172,7 +243,7 @@ class CbcSession:
         notes: list[str] = []
         events = None
         if asked.watched:
-            events = NodeEvents(lambda *shown: ask(shown), self._value, self._worst())
+            events = NodeEvents(lambda *shown: ask(shown), self._value, self._worst(), self._capabilities)
         fresh = asked.start is not None or events is not None
         with Silence() as silence:
             model = self._build() if fresh else self._model()
@@ -215,8 +286,8 @@ class CbcSession:
             self._main = self._build()
         return self._main
 
-    def _build(self) -> CbcModel:
-        model = CbcModel(self._mip, self._lower, self._upper, self._integer, self._limits)
+    def _build(self, lazy: bool = False) -> CbcModel:
+        model = CbcModel(self._mip, self._lower, self._upper, self._integer, self._limits, lazy)
         model.add_rows(self._rows)
         model.set_cost(self._cost, self._sense)
         return model
@@ -299,10 +370,7 @@ class CbcSession:
         return True
 
     def _violation(self, x: FloatArray) -> float:
-        matrix = self._rows.matrix
-        activity = matrix @ x
-        scale = 1.0 + abs(matrix) @ abs(x)
-        rows = np.maximum(self._rows.lower - activity, activity - self._rows.upper) / scale
+        rows = self._rows.violation(x)
         columns = np.maximum(self._lower - x, x - self._upper) / (1.0 + abs(x))
         return float(max(rows.max(initial=0.0), columns.max(initial=0.0)))
 

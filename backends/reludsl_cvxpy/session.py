@@ -92,11 +92,7 @@ class CvxpySession:
 
     def add_rows(self, rows: Rows) -> None:
         """Append rows; the problem is compiled again."""
-        self._rows = Rows(
-            sparse.csr_array(sparse.vstack([self._rows.matrix, rows.matrix])),
-            np.concatenate([self._rows.lower, rows.lower]),
-            np.concatenate([self._rows.upper, rows.upper]),
-        )
+        self._rows = self._rows.followed_by(rows)
         self._compiled.clear()
 
     def solve(

@@ -1,7 +1,7 @@
 """HiGHS behind reludsl: one loaded model, many objectives, the LP basis kept between them.
 
-HiGHS proves bounds, takes MIP starts, reports incumbents, gives duals and Farkas rays. It has no lazy rows
-and no node events: its callback for lazy rows can be registered and never fires, so they are not offered.
+HiGHS proves bounds, takes MIP starts and suggestions, reports incumbents, gives duals and Farkas rays. It has no
+lazy rows and no node events: its callback for lazy rows can be registered and never fires, so they are not offered.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class HighsBackend:
         | Capability.STOP_BOUND
         | Capability.STOP_OBJECTIVE
         | Capability.INCUMBENT_EVENTS
+        | Capability.SUGGEST
     )
     profile: Mapping[str, str] = field(default_factory=lambda: dict(_PROFILE))
 
@@ -57,7 +58,7 @@ class HighsBackend:
         highspy = _highspy()
         from reludsl_highs.session import HighsSession
 
-        return HighsSession(highspy, matrix, limits, tuple(self.profile))
+        return HighsSession(highspy, matrix, limits, tuple(self.profile), self.capabilities)
 
 
 def _highspy() -> Any:

@@ -1,7 +1,7 @@
 """One model in HiGHS: change the objective, bounds or rows, solve, read everything before the next change.
 
-Integer solves and large LPs run in a thread of their own (see `aside`). A small LP does not: a thread costs a
-tenth of it. It runs in place on a leash of iterations, and in a thread from there on.
+Integer solves and large LPs run in a thread of their own (`reludsl.backend.Aside`). A small LP does not: a thread
+costs a tenth of it. It runs in place on a leash of iterations, and in a thread from there on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import numpy as np
 from scipy import sparse
 
 from reludsl.backend import (
+    Aside,
+    Capability,
+    End,
     FloatArray,
     IntArray,
     InvalidInput,
@@ -28,7 +31,6 @@ from reludsl.backend import (
     SolverFailed,
     Status,
 )
-from reludsl_highs.aside import Aside, End
 from reludsl_highs.watch import Watch
 
 _PROFILE: dict[str, float | bool | str] = {"presolve": "off", "mip_pscost_minreliable": 1}
@@ -51,8 +53,10 @@ solves in 0.1 s."""
 class HighsSession:
     """`Session` on one highspy object."""
 
-    def __init__(self, highspy: Any, matrix: Matrix, limits: Limits, profile: tuple[str, ...]) -> None:
-        self._hp, self._limits, self._profile = highspy, limits, profile
+    def __init__(
+        self, highspy: Any, matrix: Matrix, limits: Limits, profile: tuple[str, ...], capabilities: Capability
+    ) -> None:
+        self._hp, self._limits, self._profile, self._capabilities = highspy, limits, profile, capabilities
         self._rows = [Rows(matrix.rows.copy(), matrix.row_lower.copy(), matrix.row_upper.copy())]
         self._nonzeros = int(matrix.rows.nnz)
         self._integer = matrix.integer.copy()
@@ -133,7 +137,7 @@ class HighsSession:
             return Result(Status.INFEASIBLE, note="a column has a lower bound above its upper bound")
         began = time.perf_counter()
         integral = self._integral and not relax
-        watch = Watch(self._sense, stop_bound, stop_objective, on_point, integral)
+        watch = Watch(self._sense, stop_bound, stop_objective, on_point, integral, self._capabilities)
         notes: list[str] = []
         if not integral and (stop_bound is not None or stop_objective is not None):
             notes.append("an LP runs to its end: the stop limits were replaced by that")

@@ -1,7 +1,8 @@
 """What looks on while HiGHS works: stop limits, interrupts, incumbents, and exceptions raised in `on_point`.
 
-Only the interrupt callback may end a solve: an interrupt from the callback of a new point is ignored by
-HiGHS. A reply is therefore noted where it is given and carried out at the next interrupt event.
+Only the interrupt callback may end a solve, and only the callback for user solutions may hand one over: from the
+callback of a new point HiGHS ignores both. A reply is therefore noted where it is given and carried out at the next
+event of its kind.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from reludsl.backend import FloatArray, OnPoint, PointKind, Reply, Sense, Stop, UnsupportedCapability
+from reludsl.backend import Capability, FloatArray, OnPoint, PointKind, Reply, Sense, answered
 
 
 class Watch:
@@ -23,6 +24,7 @@ class Watch:
         sense: sense of the objective; all numbers are in it.
         stop_bound, stop_objective, on_point: as in `Session.solve`.
         integral: whether HiGHS branches; an LP is watched for `end` alone.
+        capabilities: of the backend: what `on_point` may answer.
     """
 
     def __init__(
@@ -32,11 +34,13 @@ class Watch:
         stop_objective: float | None = None,
         on_point: OnPoint | None = None,
         integral: bool = True,
+        capabilities: Capability = Capability.INCUMBENT_EVENTS,
     ) -> None:
         self._sign = 1.0 if sense is Sense.MINIMIZE else -1.0
         self._stop_bound, self._stop_objective = stop_bound, stop_objective
         self._on_point = on_point
-        self._integral = integral
+        self._integral, self._capabilities = integral, capabilities
+        self._suggested: list[FloatArray] = []
         self._error: BaseException | None = None
         self._ended = self._attached = False
         self.ask: Callable[[Callable[[], Reply]], Reply] = lambda question: question()
@@ -65,6 +69,8 @@ class Watch:
         if self._integral:
             highs.cbMipImprovingSolution.subscribe(self._point)
             highs.cbMipInterrupt.subscribe(self._interrupt)
+            if self._on_point is not None:
+                highs.cbMipUserSolution.subscribe(self._suggest)
         else:
             highs.cbSimplexInterrupt.subscribe(self._look)
             highs.cbIpmInterrupt.subscribe(self._look)
@@ -76,6 +82,7 @@ class Watch:
         if self._integral:
             highs.cbMipImprovingSolution.clear()
             highs.cbMipInterrupt.clear()
+            highs.cbMipUserSolution.clear()
         else:
             highs.cbSimplexInterrupt.clear()
             highs.cbIpmInterrupt.clear()
@@ -105,16 +112,21 @@ class Watch:
             self._error = error
 
     def _take(self, reply: Reply) -> None:
-        match reply:
-            case None:
-                pass
-            case Stop():
-                self.stopped = True
-            case _:
-                raise UnsupportedCapability(
-                    "highs does not offer LAZY_ROWS, so the rows that on_point answered would be lost; "
-                    "solve to the end, add the rows with add_rows, and solve again"
-                )
+        assert self.x is not None
+        told = answered(reply, "highs", self._capabilities, self.x.size)
+        self.stopped = told.stop
+        self._suggested += told.suggestions
+
+    def _suggest(self, event: Any) -> None:
+        """Hand the suggestions over, one at each event; HiGHS checks what it gets, and completes what is missing."""
+        if not self._suggested:
+            return
+        x = self._suggested.pop(0)
+        known = np.flatnonzero(np.isfinite(x)).astype(np.int32)
+        if known.size == x.size:
+            event.data_in.setSolution(x)
+        elif known.size:
+            event.data_in.setSolution(known, x[known])
 
     def _interrupt(self, event: Any) -> None:
         bound, value = float(event.data_out.mip_dual_bound), float(event.data_out.mip_primal_bound)

@@ -30,12 +30,14 @@ from reludsl.backend import (
 from reludsl.testing.enumeration import EnumerationBackend
 
 __all__ = [
+    "EVENTS",
     "INF",
     "TOLERANCE",
     "Case",
     "LawBroken",
     "NotOffered",
     "at_most",
+    "branching",
     "case",
     "close",
     "columns",
@@ -51,12 +53,16 @@ __all__ = [
     "solve",
     "sound",
     "truth",
+    "watched",
     "with_rows",
 ]
 
 INF = float("inf")
 TOLERANCE = 1e-5
 """Relative; ten times the feasibility tolerance that mixed-integer solvers use."""
+
+EVENTS = Capability.INCUMBENT_EVENTS | Capability.NODE_EVENTS
+"""With either of them `on_point` is called."""
 
 
 class LawBroken(AssertionError):
@@ -78,6 +84,12 @@ def needs(backend: Backend, capability: Capability) -> None:
     missing = capability & ~backend.capabilities
     if missing:
         raise NotOffered(f"{backend.name} does not offer {missing.name}")
+
+
+def watched(backend: Backend) -> None:
+    """Leave a law that is about `on_point` where it is never called."""
+    if not backend.capabilities & EVENTS:
+        raise NotOffered(f"{backend.name} offers neither INCUMBENT_EVENTS nor NODE_EVENTS")
 
 
 def close(a: float, b: float) -> bool:
@@ -301,6 +313,13 @@ def knapsack(items: int) -> Case:
     value = weights.sum(axis=0) + draw.integers(-3, 4, items)
     sides = np.floor(weights.sum(axis=1) * 0.4)
     return case(weights, [-INF, -INF], sides.tolist(), [0] * items, [1] * items, True, value.tolist(), Sense.MAXIMIZE)
+
+
+def branching(sense: Sense = Sense.MAXIMIZE) -> Case:
+    """A knapsack of eleven items, so that nodes and several incumbents exist."""
+    base = knapsack(11)
+    sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
+    return Case(base.matrix, sign * base.cost, sense, offset=2.5)
 
 
 def dense(size: int) -> Case:

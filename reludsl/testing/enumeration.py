@@ -6,6 +6,7 @@ and the incumbent prune the depth-first search; what is left must be small: at m
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,9 @@ import numpy as np
 from scipy import sparse
 
 from reludsl.backend import (
+    Answered,
     Capability,
+    Count,
     FloatArray,
     Indicators,
     IntArray,
@@ -24,16 +27,16 @@ from reludsl.backend import (
     Limits,
     Matrix,
     OnPoint,
-    PointKind,
+    Reply,
     Result,
     Rows,
     Sense,
     Session,
     Status,
-    Stop,
-    UnsupportedCapability,
+    answered,
 )
-from reludsl.testing.exact_lp import ExactLP, ExactSolution, Side, exact, solve_exact
+from reludsl.testing.exact_lp import ExactLP, Side, exact, solve_exact
+from reludsl.testing.search import ExactRow, Search, exact_rows, exactly
 
 __all__ = ["MOST_ASSIGNMENTS", "EnumerationBackend"]
 
@@ -41,22 +44,29 @@ MOST_ASSIGNMENTS = 2**16
 """Above this many integer assignments a solve is refused."""
 
 
+_CAPABILITIES = (
+    Capability.LP
+    | Capability.MILP
+    | Capability.BOUND
+    | Capability.INCREMENTAL
+    | Capability.START
+    | Capability.DUALS
+    | Capability.FARKAS
+    | Capability.INCUMBENT_EVENTS
+    | Capability.NODE_EVENTS
+    | Capability.LAZY_ROWS
+    | Capability.INDICATOR
+    | Capability.SUGGEST
+    | Capability.COUNT
+)
+
+
 @dataclass(frozen=True, slots=True)
 class EnumerationBackend:
     """`Backend` without a solver. It is registered nowhere: pass the object."""
 
     name: str = "enumeration"
-    capabilities: Capability = (
-        Capability.LP
-        | Capability.MILP
-        | Capability.BOUND
-        | Capability.INCREMENTAL
-        | Capability.START
-        | Capability.DUALS
-        | Capability.FARKAS
-        | Capability.INCUMBENT_EVENTS
-        | Capability.INDICATOR
-    )
+    capabilities: Capability = _CAPABILITIES
     profile: Mapping[str, str] = field(default_factory=dict)
 
     def version(self) -> str:
@@ -92,11 +102,11 @@ def _conditions(indicators: Indicators) -> Iterator[_Condition]:
     rows = sparse.csr_array(indicators.rows).toarray()
     sides = zip(indicators.lower, indicators.upper, indicators.column, indicators.value, strict=True)
     for row, (low, high, column, value) in zip(rows, sides, strict=True):
-        yield _Condition(_exactly(row), exact(low), exact(high), int(column), int(value))
+        yield _Condition(exactly(row), exact(low), exact(high), int(column), int(value))
 
 
 @dataclass(frozen=True, slots=True)
-class _Reach:
+class Reach:
     """Least and largest activity of every row, and the least cost, on what is left of the box."""
 
     least: tuple[Fraction, ...]
@@ -108,7 +118,7 @@ class EnumerationSession:
     """`Session` that keeps the program as rationals."""
 
     def __init__(self, matrix: Matrix) -> None:
-        self._lower, self._upper = _exactly(matrix.lower), _exactly(matrix.upper)
+        self._lower, self._upper = exactly(matrix.lower), exactly(matrix.upper)
         self._integer = [bool(flag) for flag in matrix.integer]
         self._n = len(self._lower)
         self._rows: list[list[Fraction]] = []
@@ -135,9 +145,10 @@ class EnumerationSession:
 
     def add_rows(self, rows: Rows) -> None:
         """Append rows."""
-        self._rows += [_exactly(row) for row in sparse.csr_array(rows.matrix).toarray()]
-        self._row_lower += [exact(side) for side in rows.lower]
-        self._row_upper += [exact(side) for side in rows.upper]
+        for row, low, high in exact_rows(rows):
+            self._rows.append(row)
+            self._row_lower.append(low)
+            self._row_upper.append(high)
 
     def solve(
         self,
@@ -165,7 +176,7 @@ class EnumerationSession:
             if relax or not any(self._integer):
                 return self._linear(deadline, began, note)
             self._refuse_large()
-            search = _Search(self, deadline, start, on_point)
+            search = Search(self, deadline, start, on_point, self._sort)
             status = search.run()
         except KeyboardInterrupt:
             bound = self._outward(self.box_bound())
@@ -184,8 +195,29 @@ class EnumerationSession:
             note=note,
         )
 
+    def count(self, time_limit: float | None = None) -> Count:
+        """Visit everything that the rows do not rule out by themselves.
+
+        Raises:
+            InvalidInput: more than `MOST_ASSIGNMENTS` integer assignments.
+        """
+        began = time.perf_counter()
+        self._refuse_large()
+        found, note = 0, "the time was over"
+        with contextlib.suppress(TimeoutError):
+            try:
+                for completable in Search(self, None if time_limit is None else began + time_limit).completable():
+                    found += completable
+                note = ""
+            except KeyboardInterrupt:
+                note = "the user interrupted the count"
+        return Count(found, not note, time.perf_counter() - began, note)
+
     def close(self) -> None:
         """Nothing to free."""
+
+    def _sort(self, reply: Reply) -> Answered:
+        return answered(reply, "enumeration", _CAPABILITIES, self._n)
 
     def crossed(self) -> bool:
         """Whether a column has no value at all."""
@@ -214,32 +246,32 @@ class EnumerationSession:
             found.append((j, values))
         return found
 
-    def program(self, fixed: Mapping[int, Fraction]) -> ExactLP:
-        """The linear program that is left when some columns are fixed."""
+    def program(self, fixed: Mapping[int, Fraction], more: Sequence[ExactRow] = ()) -> ExactLP:
+        """The linear program that is left when some columns are fixed, with more rows in it."""
         lower = [fixed.get(j, v) for j, v in enumerate(self._lower)]
         upper = [fixed.get(j, v) for j, v in enumerate(self._upper)]
         required = [c for c in self._conditions if lower[c.column] == upper[c.column] == c.value]
         return ExactLP(
             self._cost,
-            [*self._rows, *(c.row for c in required)],
-            [*self._row_lower, *(c.lower for c in required)],
-            [*self._row_upper, *(c.upper for c in required)],
+            [*self._rows, *(c.row for c in required), *(row for row, _, _ in more)],
+            [*self._row_lower, *(c.lower for c in required), *(low for _, low, _ in more)],
+            [*self._row_upper, *(c.upper for c in required), *(high for _, _, high in more)],
             lower,
             upper,
         )
 
-    def reach(self) -> _Reach:
+    def reach(self) -> Reach:
         """What rows and cost can reach on the whole box."""
         boxes = list(zip(self._lower, self._upper, strict=True))
         spans = [[_span(a, *box) for a, box in zip(row, boxes, strict=True)] for row in self._rows]
         costs = [_span(c, *box) for c, box in zip(self._cost, boxes, strict=True)]
-        return _Reach(
+        return Reach(
             tuple(sum((low for low, _ in terms), Fraction(0)) for terms in spans),
             tuple(sum((high for _, high in terms), Fraction(0)) for terms in spans),
             sum((low for low, _ in costs), Fraction(0)),
         )
 
-    def narrowed(self, reach: _Reach, column: int, value: Fraction) -> _Reach:
+    def narrowed(self, reach: Reach, column: int, value: Fraction) -> Reach:
         """The reach once a column is fixed."""
         box = self._lower[column], self._upper[column]
         least, most = [], []
@@ -249,9 +281,9 @@ class EnumerationSession:
             least.append(low + a * value - down if a else low)
             most.append(high + a * value - up if a else high)
         cost = self._cost[column]
-        return _Reach(tuple(least), tuple(most), reach.cheapest + cost * value - _span(cost, *box)[0])
+        return Reach(tuple(least), tuple(most), reach.cheapest + cost * value - _span(cost, *box)[0])
 
-    def possible(self, reach: _Reach) -> bool:
+    def possible(self, reach: Reach) -> bool:
         """Whether no row is out of reach."""
         return all(
             (high is None or least <= high) and (low is None or most >= low)
@@ -300,83 +332,6 @@ class EnumerationSession:
                 f"the program has {count} integer assignments, more than the {MOST_ASSIGNMENTS} that "
                 "enumeration visits; fix columns with set_bounds, or use a solver: backend='highs'"
             )
-
-
-class _Search:
-    """Depth first over the integer columns."""
-
-    def __init__(
-        self,
-        session: EnumerationSession,
-        deadline: float | None,
-        start: FloatArray | None,
-        on_point: OnPoint | None,
-    ) -> None:
-        self._session, self._deadline, self._on_point = session, deadline, on_point
-        self._choices = session.choices(start)
-        self.x: tuple[Fraction, ...] | None = None
-        self.best: Fraction | None = None
-        self.nodes = 0
-
-    def run(self) -> Status:
-        """Visit all leaves, or as many as the time and the user allow."""
-        if self._session.crossed():
-            return Status.INFEASIBLE
-        try:
-            return self._visit()
-        except KeyboardInterrupt:
-            return Status.INTERRUPTED
-
-    def _visit(self) -> Status:
-        for solution in self._leaves({}, self._session.reach()):
-            if solution is None:
-                return Status.LIMIT
-            if solution.x is None or solution.objective is None:
-                continue
-            if self.best is None or solution.objective < self.best:
-                self.x, self.best = solution.x, solution.objective
-                if self._told_to_stop(solution.x, solution.objective):
-                    return Status.STOPPED
-        return Status.INFEASIBLE if self.best is None else Status.OPTIMAL
-
-    def _leaves(self, fixed: dict[int, Fraction], reach: _Reach) -> Iterator[ExactSolution | None]:
-        """Solutions of the leaves that may improve; None once the time is over."""
-        self.nodes += 1
-        if self._deadline is not None and time.perf_counter() > self._deadline:
-            yield None
-            return
-        if not self._session.possible(reach) or (self.best is not None and reach.cheapest >= self.best):
-            return
-        if len(fixed) == len(self._choices):
-            try:
-                yield solve_exact(self._session.program(fixed), self._deadline)
-            except TimeoutError:
-                yield None
-            return
-        column, values = self._choices[len(fixed)]
-        for value in values:
-            yield from self._leaves({**fixed, column: value}, self._session.narrowed(reach, column, value))
-
-    def _told_to_stop(self, x: tuple[Fraction, ...], cost: Fraction) -> bool:
-        if self._on_point is None:
-            return False
-        point = np.array([float(v) for v in x])
-        worst = self._session.worst()
-        reply = self._on_point(PointKind.INCUMBENT, point, float(self._session.value(cost)), worst)
-        match reply:
-            case None:
-                return False
-            case Stop():
-                return True
-            case _:
-                raise UnsupportedCapability(
-                    "enumeration does not offer LAZY_ROWS, so the rows that on_point answered would be lost; "
-                    "add them with add_rows and solve again"
-                )
-
-
-def _exactly(values: FloatArray) -> list[Fraction]:
-    return [Fraction(float(value)) for value in values]
 
 
 def _span(factor: Fraction, low: Fraction, high: Fraction) -> tuple[Fraction, Fraction]:

@@ -1,5 +1,6 @@
 """The laws of reludsl.testing, asked of the cbc backend; below them, what only CBC does."""
 
+import itertools
 import os
 from types import SimpleNamespace
 from typing import Any
@@ -8,17 +9,21 @@ import numpy as np
 import pytest
 import reludsl_cbc
 from reludsl_cbc.events import NodeEvents
+from reludsl_cbc.lazy import Endless, Incumbents, LazyRows
 from reludsl_cbc.model import CbcModel
 from solvers import solver
 
-from reludsl.backend import FloatArray, InvalidInput, Limits, PointKind, Reply, Silence, Status
+from reludsl import plugins
+from reludsl.backend import FloatArray, InvalidInput, Limits, PointKind, Reply, Rows, Silence, Status
 from reludsl.testing import conformance
-from reludsl.testing.cases import case, knapsack, opened
+from reludsl.testing.cases import at_most, case, knapsack, opened
 from reludsl.testing.descriptors import caught
 
 test_conformance = conformance(reludsl_cbc.backend)
+test_conformance_lazy = conformance(reludsl_cbc.backend.variant("lazy"))
 
 BACKEND = reludsl_cbc.backend
+LAZY = BACKEND.variant("lazy")
 
 
 def _silent(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
@@ -27,12 +32,76 @@ def _silent(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply
 
 
 def test_node_events_untranslated_sub_problem_is_noted() -> None:
-    events = NodeEvents(_silent, lambda x: 0.0, 0.0)
+    events = NodeEvents(_silent, lambda x: 0.0, 0.0, BACKEND.capabilities)
     model: Any = SimpleNamespace(model=SimpleNamespace(cuts_generator=None), columns=["x0"])
     events.attach(None, model, Silence())
     events.generate_constrs(SimpleNamespace(translate=lambda columns: [None for _ in columns]))
     assert events.untranslated
     assert not events.stopped
+
+
+def test_lazy_rows_untranslated_sub_problem_is_noted() -> None:
+    asked: list[FloatArray] = []
+    rows = LazyRows(asked.append)
+    model: Any = SimpleNamespace(model=SimpleNamespace(solver=SimpleNamespace(_model=None)), columns=["x0"])
+    told: list[tuple[Any, ...]] = []
+    mip: Any = SimpleNamespace(cbc=SimpleNamespace(cbclib=SimpleNamespace(Cbc_setIntParam=lambda *a: told.append(a))))
+    rows.attach(mip, model)
+    rows.generate_constrs(SimpleNamespace(translate=lambda columns: [None for _ in columns]))
+    assert told == [(None, 2, 0)], "strong branching is off"
+    assert model.model.lazy_constrs_generator is rows
+    assert rows.untranslated
+    assert asked == []
+
+
+def test_lazy_rows_exception_in_the_callback_is_kept_for_later() -> None:
+    def ask(x: FloatArray) -> Rows:
+        raise ZeroDivisionError
+
+    rows = LazyRows(ask)
+    rows._columns = ["x0"]
+    rows.generate_constrs(SimpleNamespace(translate=lambda columns: [SimpleNamespace(x=1.0)]))
+    with pytest.raises(ZeroDivisionError):
+        rows.raise_stored()
+
+
+def test_lazy_incumbents_point_that_comes_back_for_ever_ends_the_run() -> None:
+    shown = Incumbents(_silent, LAZY.capabilities, knapsack(4).matrix, lambda x: 0.0, 1.0)
+    with pytest.raises(Endless):
+        any(map(shown, itertools.repeat(np.zeros(4), 1000)))
+
+
+def test_lazy_solve_with_rows_never_proves() -> None:
+    solver("cbc")
+    problem = knapsack(11)
+    row = at_most([1.0] * 11, 2.0)
+    with opened(LAZY, problem) as session:
+        result = session.solve(on_point=lambda kind, x, value, bound: row if x.sum() > 2.5 else None)
+        nothing = session.solve(on_point=lambda kind, x, value, bound: at_most([0.0] * 10 + [1.0], -1.0))
+        plain = session.solve(on_point=_silent)
+    assert result.status is Status.STOPPED
+    assert result.bound is None
+    assert "nothing is proved" in result.note
+    assert nothing.status is Status.STOPPED
+    assert nothing.x is None
+    assert plain.status is Status.OPTIMAL
+    assert plain.bound == pytest.approx(plain.objective)
+
+
+def test_lazy_end_that_was_never_shown_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    solver("cbc")
+    monkeypatch.setattr(Incumbents, "_is_point", lambda self, x: False)
+    with opened(LAZY, knapsack(11)) as session:
+        result = session.solve(on_point=_silent)
+    assert not result.trusted
+    assert result.bound is None
+
+
+def test_variant_lazy_loads_and_another_one_is_refused() -> None:
+    solver("cbc")
+    assert plugins.load("cbc:lazy").name == "cbc:lazy"
+    with pytest.raises(InvalidInput, match="cbc:lazy"):
+        BACKEND.variant("eager")
 
 
 def test_node_events_printing_in_on_point_reaches_the_terminal() -> None:

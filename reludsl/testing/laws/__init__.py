@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from reludsl.backend import Backend
-from reludsl.testing.laws import callbacks, indicators, integers, interrupts, limits, objective, proofs, session, status
+from reludsl.testing.laws import (
+    callbacks,
+    counting,
+    indicators,
+    integers,
+    interrupts,
+    limits,
+    objective,
+    proofs,
+    replies,
+    session,
+    status,
+)
 
 __all__ = ["LAWS", "Law"]
 
@@ -39,9 +51,19 @@ def _of(module: ModuleType) -> tuple[Law, ...]:
     )
 
 
-LAWS: tuple[Law, ...] = tuple(
-    law
-    for module in (status, objective, integers, indicators, session, limits, interrupts, proofs, callbacks)
-    for law in _of(module)
+_MODULES = (
+    status,
+    objective,
+    integers,
+    indicators,
+    session,
+    limits,
+    interrupts,
+    proofs,
+    callbacks,
+    replies,
+    counting,
 )
+
+LAWS: tuple[Law, ...] = tuple(law for module in _MODULES for law in _of(module))
 """All laws."""

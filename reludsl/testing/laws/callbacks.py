@@ -1,4 +1,4 @@
-"""Laws about `on_point`: what it is shown, what its replies do, and that nothing is swallowed."""
+"""Laws about `on_point`: what it is shown, that it may stop, and that nothing is swallowed."""
 
 from __future__ import annotations
 
@@ -16,49 +16,33 @@ from reludsl.backend import (
     UnsupportedCapability,
 )
 from reludsl.testing.cases import (
+    EVENTS,
     TOLERANCE,
-    Case,
-    NotOffered,
-    at_most,
+    branching,
     close,
     hold,
-    knapsack,
     needs,
     opened,
     same,
     sound,
     truth,
-    with_rows,
+    watched,
 )
 
 __all__: list[str] = []
 
-_ITEMS = 11
 _Shown = tuple[PointKind, FloatArray, float, float]
-_EVENTS = Capability.INCUMBENT_EVENTS | Capability.NODE_EVENTS
 
 
 class _Mine(Exception):
     """An exception that no solver knows."""
 
 
-def _branching(sense: Sense = Sense.MAXIMIZE) -> Case:
-    """Fractional at the root, so that nodes and several incumbents exist."""
-    base = knapsack(_ITEMS)
-    sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
-    return Case(base.matrix, sign * base.cost, sense, offset=2.5)
-
-
-def _watched(backend: Backend) -> None:
-    if not backend.capabilities & _EVENTS:
-        raise NotOffered(f"{backend.name} offers neither INCUMBENT_EVENTS nor NODE_EVENTS")
-
-
 def law_incumbents_are_points(backend: Backend) -> None:
     """Every incumbent shown satisfies the program and has its value; no bound shown cuts off the optimum."""
     needs(backend, Capability.INCUMBENT_EVENTS)
     for sense in Sense:
-        problem = _branching(sense)
+        problem = branching(sense)
         seen: list[_Shown] = []
         with opened(backend, problem) as session:
             answer = session.solve(on_point=_noting(seen))
@@ -79,7 +63,7 @@ def law_nodes_are_relaxations(backend: Backend) -> None:
     """Every node shown satisfies rows and box; integrality may be missing; the answer is not disturbed."""
     needs(backend, Capability.NODE_EVENTS)
     for sense in Sense:
-        problem = _branching(sense)
+        problem = branching(sense)
         seen: list[_Shown] = []
         with opened(backend, problem) as session:
             answer = session.solve(on_point=_noting(seen))
@@ -98,8 +82,8 @@ def law_nodes_are_relaxations(backend: Backend) -> None:
 
 def law_exceptions_leave_the_solve(backend: Backend) -> None:
     """What `on_point` raises comes out of `solve` unchanged, and the session lives on."""
-    _watched(backend)
-    problem = _branching()
+    watched(backend)
+    problem = branching()
     raised = _Mine("unchanged")
 
     def on_point(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
@@ -118,9 +102,9 @@ def law_exceptions_leave_the_solve(backend: Backend) -> None:
 
 def law_stop_is_honoured(backend: Backend) -> None:
     """`Stop` ends the solve with STOPPED, a point or none, and a bound that holds; the session lives on."""
-    _watched(backend)
+    watched(backend)
     for sense in Sense:
-        problem = _branching(sense)
+        problem = branching(sense)
         seen: list[_Shown] = []
         with opened(backend, problem) as session:
             answer = session.solve(on_point=_noting(seen, Stop()))
@@ -139,45 +123,15 @@ def law_stop_is_honoured(backend: Backend) -> None:
 
 def law_on_point_without_capability_is_refused(backend: Backend) -> None:
     """A backend without events raises UnsupportedCapability instead of never calling."""
-    if backend.capabilities & _EVENTS:
+    if backend.capabilities & EVENTS:
         return
-    problem = _branching()
+    problem = branching()
     with opened(backend, problem) as session:
         try:
             session.solve(on_point=lambda kind, x, value, bound: None)
         except UnsupportedCapability:
             return
     hold(False, "on_point was accepted by a backend that offers no events")
-
-
-def law_rows_without_capability_are_refused(backend: Backend) -> None:
-    """A backend without LAZY_ROWS raises UnsupportedCapability when `on_point` answers rows."""
-    _watched(backend)
-    if Capability.LAZY_ROWS in backend.capabilities:
-        return
-    problem = _branching()
-    with opened(backend, problem) as session:
-        try:
-            session.solve(on_point=lambda kind, x, value, bound: at_most([1.0] * _ITEMS, 1.0))
-        except UnsupportedCapability:
-            return
-    hold(False, "rows were accepted, and lost, by a backend that does not offer LAZY_ROWS")
-
-
-def law_lazy_rows_cut(backend: Backend) -> None:
-    """With LAZY_ROWS the answer is that of the program with all answered rows in it from the start."""
-    needs(backend, Capability.LAZY_ROWS)
-    problem = _branching()
-    most = 3.0
-    row = at_most([1.0] * _ITEMS, most)
-    whole = with_rows(problem, row)
-
-    def on_point(kind: PointKind, x: FloatArray, value: float, bound: float) -> Reply:
-        del value, bound
-        return row if kind is PointKind.INCUMBENT and x.sum() > most + 1e-6 else None
-
-    with opened(backend, problem) as session:
-        same(backend, whole, result=session.solve(on_point=on_point))
 
 
 def _noting(seen: list[_Shown], reply: Reply = None) -> OnPoint:

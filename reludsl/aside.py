@@ -1,9 +1,10 @@
-"""HiGHS in a thread of its own, so that the caller can be interrupted and can stop waiting.
+"""A solver in a thread of its own, so that the caller can be interrupted and can stop waiting.
 
-Python runs signal handlers in the main thread, between bytecodes: a main thread that is inside HiGHS hears no
-keyboard interrupt, and HiGHS looks at its clock and at its callbacks when it likes (presolve, cut separation and
-the factorisation of a large basis were seen to take seconds). So the caller waits here: it tells HiGHS to stop,
-and leaves it behind when that takes too long. A thread that is left behind has been told to stop and will.
+For backends, who find it in `reludsl.backend`. Python runs signal handlers in the main thread, between bytecodes: a
+main thread that is inside a solver hears no keyboard interrupt, and solvers look at their clock and at their callbacks
+when they like (presolve, cut separation and the factorisation of a large basis were seen to take seconds). So the
+caller waits here: it tells the solver to stop, and leaves it behind when that takes too long. A thread that is left
+behind has been told to stop and will. The solver must release the interpreter's lock while it works.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+__all__ = ["Aside", "End"]
+
 _TICK = 0.2
 """Seconds between two looks: a wait without end cannot be interrupted on every system."""
 _GRACE = 1.2
-"""Seconds that HiGHS gets to stop after an interrupt."""
+"""Seconds that a solver gets to stop after an interrupt."""
 _LATE, _LAST = 0.4, 0.8
-"""Seconds past 105 % and 110 % of a limit at which HiGHS is told to stop, and is left behind."""
+"""Seconds past 105 % and 110 % of a limit at which a solver is told to stop, and is left behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Aside:
     """One call in a thread, and the way back: functions that the caller runs for it.
 
     Args:
-        watch: has the call listened to, once it turns out to be a long one.
+        watch: has the call listened to, at every look once it turns out to be a long one.
         stop: tells the call to end soon. Both run in the caller's thread.
         limit: time limit of the call in seconds.
     """
@@ -122,7 +125,7 @@ class Aside:
 
 
 class _Worker(threading.Thread):
-    """A thread that is used again: HiGHS keeps a scheduler per thread, and making one costs a small solve."""
+    """A thread that is used again: a solver may keep a scheduler per thread, and making one costs a small solve."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
