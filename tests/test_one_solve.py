@@ -12,11 +12,17 @@ from solvers import SOLVERS, solver
 from test_stability import check_witnesses, dense, one_layer, sets
 
 from reludsl.backend import Backend, Capability, Limits, Matrix, Result, Session, Status, UnsupportedCapability
+from reludsl.bounds import crown
 from reludsl.domain import Box
 from reludsl.layers import Affine, Layer, PiecewiseLinear, relu
 from reludsl.network import Network
-from reludsl.stability import Facts, Mode, stable
+from reludsl.progress import silent
+from reludsl.stability import Facts, Mode, one_solve, stable
+from reludsl.stability.budget import Budget
+from reludsl.stability.facts import Ledger
+from reludsl.stability.run import Run
 from reludsl.testing import EnumerationBackend, oracle
+from reludsl.witness import Witnesses
 
 
 def random_network(seed: int) -> tuple[Network, Box]:
@@ -179,21 +185,50 @@ def test_wrong_bound_never_makes_a_seen_neuron_stable() -> None:
     assert facts.stages[1].stably_inactive.size == 0
 
 
-@pytest.mark.parametrize("name", ["highs", "cbc"])
-def test_callbacks_of_the_tree_are_called(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from reludsl.stability import one_solve
-
-    shown = []
+@pytest.mark.parametrize("name", ["highs", "scip", "cbc:lazy"])
+def test_callbacks_of_the_tree_are_called_and_harvest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = solver(name)
+    searches: list[Any] = []
     inner = one_solve._Search.in_tree
 
-    def counted(self: Any) -> None:
+    def kept(self: Any) -> None:
+        searches.append(self)
         inner(self)
-        shown.append(self.shown)
 
-    monkeypatch.setattr(one_solve._Search, "in_tree", counted)
-    for seed in range(8):
+    monkeypatch.setattr(one_solve._Search, "in_tree", kept)
+    for seed in range(12):
         network, box = random_network(seed)
-        stable(network, box, method="one-solve", mode="in-tree", backend=solver(name))
-    network, box, *_ = hard_network()
-    stable(network, box, method="one-solve", mode="in-tree", backend=solver(name))
-    assert sum(shown) >= 5
+        stable(network, box, method="one-solve", mode="in-tree", backend=backend)
+    assert sum(search.shown for search in searches) >= 5
+    assert sum(search.harvested for search in searches) >= 3
+
+
+def test_point_of_an_input_satisfies_the_program_and_claims_what_it_reaches() -> None:
+    for seed in range(10):
+        network, box = random_network(seed)
+        run = Run(
+            Ledger(crown(network, box), Witnesses(crown(network, box)), False),
+            box,
+            np.random.default_rng(seed),
+            Budget(0.0, None),
+            solver("highs"),
+            Limits(),
+            silent,
+        )
+        search = one_solve._Search.of(run, run.goals())
+        search._objective()
+        any_point = np.zeros(search.program.size)
+        x = box.sample(np.random.default_rng(seed), 1)[0]
+        any_point[search.inputs] = x
+        point = search._point(any_point)
+        matrix = search.matrix
+        activity = matrix.rows @ point
+        assert (activity >= matrix.row_lower - 1e-9).all()
+        assert (activity <= matrix.row_upper + 1e-9).all()
+        assert (point >= matrix.lower - 1e-9).all()
+        assert (point <= matrix.upper + 1e-9).all()
+        values = network.values(x[None, :])
+        for k, goal in enumerate(search.goals):
+            reached = goal.sign * (values[goal.stage.pre][0, goal.neuron] - goal.threshold) > 0
+            assert point[search.loose[k]] == float(reached)
+        search.session.close()

@@ -5,6 +5,7 @@ trace, stays the same; `sparsify` and `slim` may let it grow, never shrink.
 """
 
 from reludsl.passes.big_m import big_m as big_m
+from reludsl.passes.big_m import chosen_binaries as chosen_binaries
 from reludsl.passes.cone import cone as cone
 from reludsl.passes.cone import dependencies as dependencies
 from reludsl.passes.cone import parts as parts

@@ -99,6 +99,37 @@ def switch_columns(group: Disjunctions, start: int) -> Switches:
     )
 
 
+def chosen_binaries(program: Program, x: FloatArray) -> FloatArray:
+    """The binaries that `big_m` appends, as a point of the program has them: 1 where its branch is the one that holds.
+
+    >>> program = Program.parse('''
+    ... columns z
+    ...   z[0] in [-1, 2]
+    ... columns y
+    ...   y[0] in [0, 2]
+    ... or relu
+    ...   defines y[0] { 1 y[0] = 0 } { 1 y[0] - 1 z[0] = 0 within [0, 1] }
+    ... ''')
+    >>> chosen_binaries(program, np.array([1.5, 1.5])), chosen_binaries(program, np.array([-1.0, 0.0]))
+    (array([1.]), array([0.]))
+    """
+    found = [np.zeros(0)]
+    for group in program.disjunctions:
+        activity = group.matrix @ x
+        missed = np.maximum(np.maximum(group.lower - activity, activity - group.upper), 0.0)
+        worst = np.zeros(group.branches.size - 1)
+        np.maximum.at(worst, group.branch_of_row, missed)
+        owner = group.disjunction_of_branch
+        best = np.lexsort((worst, owner))[group.starts[:-1]]
+        switches = switch_columns(group, 0)
+        values = np.zeros(switches.columns.size)
+        # of two branches one binary stands for the second
+        on = best[switches.constant[best] == 1.0]
+        values[switches.column[on]] = 1.0
+        found.append(values)
+    return np.concatenate(found)
+
+
 def _rows(group: Disjunctions, switches: Switches, lower: FloatArray, upper: FloatArray) -> list[RowBlock]:
     width = switches.columns.size + group.matrix.shape[1]
     width = max(width, int(switches.column.max(initial=-1)) + 1)

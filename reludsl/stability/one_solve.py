@@ -44,14 +44,15 @@ from reludsl.backend import (
     Sense,
     Session,
     Status,
+    Suggestion,
     require,
     require_matrix,
 )
 from reludsl.certificate import dual_bound
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.expr import Input, NodeVariable
-from reludsl.formulate import compile_program
-from reludsl.passes import formulated, thin
+from reludsl.formulate import Compiled, compile_program
+from reludsl.passes import chosen_binaries, formulated, thin
 from reludsl.program import Columns, Program, RowBlock
 from reludsl.solve import TOLERANCE
 from reludsl.stability.run import Goal, Run
@@ -119,9 +120,11 @@ class _Search:
 
     Args:
         loose, strict: (k,) columns of p (margin -delta) and q (margin +epsilon) in the loaded program.
+        compiled, thinned: the network's program as it was compiled, and thinner, before its disjunctions were lowered.
         inputs: where the network's input stands: rows of the trace.
         z, z_offset, z_error: (k, columns), (k,) twice: each goal's pre-activation over the loaded columns.
         open: (k,) goals that nothing is known about yet.
+        asked: (k,) goals whose p is in the objective.
         claimed: (k,) goals that an incumbent claimed and the forward pass did not confirm.
     """
 
@@ -132,12 +135,15 @@ class _Search:
     session: Session
     loose: IntArray
     strict: IntArray
+    compiled: Compiled
+    thinned: Program
     inputs: slice
     z: sparse.csr_array
     z_offset: FloatArray
     z_error: FloatArray
     open: BoolArray
     claimed: BoolArray
+    asked: BoolArray
     solves: int = 0
     shown: int = 0
     harvested: int = 0
@@ -151,7 +157,8 @@ class _Search:
         pre = run.network.trace(point).pre
         wanted = [pre[stage.index] for stage in dict.fromkeys(goal.stage for goal in goals)]
         compiled = compile_program(wanted, {run.network: run.ledger.bounds})
-        plain = formulated(thin(compiled.program)).program
+        thinned = thin(compiled.program)
+        plain = formulated(thinned).program
         variables = {v.node: where for v, where in compiled.position.items() if isinstance(v, NodeVariable)}
         column = np.array([variables[goal.stage.pre].start + goal.neuron for goal in goals])
         program, loose, strict = _with_goals(plain, column, goals, run)
@@ -167,11 +174,14 @@ class _Search:
             solver.open(matrix, run.limits),
             loose,
             strict,
+            compiled,
+            thinned,
             compiled.position[point.variable],
             sparse.csr_array(sparse.csr_array(trace.matrix)[column]),
             trace.offset[column],
             trace.error[column],
             ~none,
+            none.copy(),
             none.copy(),
         )
 
@@ -206,8 +216,7 @@ class _Search:
         if not self._left():
             return
         self._objective()
-        capabilities = self.run.solver().capabilities  # type: ignore[union-attr]
-        lazy, suggest = Capability.LAZY_ROWS in capabilities, _SUGGEST in capabilities
+        lazy, suggest = (c in self._capabilities for c in (Capability.LAZY_ROWS, Capability.SUGGEST))
 
         def on_point(kind: PointKind, x: FloatArray, objective: float, bound: float) -> Reply:
             self.shown += 1
@@ -221,15 +230,41 @@ class _Search:
                 vain = self.open & ~self.claimed & (x[self.loose] > 0.5)
                 self.claimed |= vain
                 gone = np.union1d(gone, np.flatnonzero(vain))
+            replies: list[Rows | Suggestion] = []
             if lazy and gone.size:
-                return _switched_off(self.loose[gone], x.size)
-            return None
+                replies.append(_switched_off(self.loose[gone], x.size))
+            elif suggest and gone.size:
+                replies.append(Suggestion(self._point(x)))
+            return tuple(replies) or None
 
         result = self._solve(stop_bound=1.0 - 2 * self._slack(), on_point=on_point)
         if lazy and self._closed(result, normal=True):
             return
         if result.x is not None:
             self._harvest(result.x)
+
+    def _point(self, x: FloatArray) -> FloatArray:
+        """The point of the program that belongs to the input of another: its forward pass, and what that reaches."""
+        inputs = self.run.domain.project(self.program.original(x)[self.inputs][None, :])
+        values = self.run.network.values(inputs)
+        whole = np.full(self.compiled.program.size, np.nan)
+        for variable, where in self.compiled.position.items():
+            if isinstance(variable, NodeVariable):
+                whole[where] = values[variable.node][0]
+        whole[self.inputs] = inputs[0]
+        # the columns that are left are some of the original ones: rows of the trace with a single 1
+        trace = self.thinned.original
+        single = (np.diff(trace.matrix.indptr) == 1) & (trace.offset == 0)
+        rows = np.flatnonzero(single)
+        entry = trace.matrix.indptr[rows]
+        rows, entry = rows[trace.matrix.data[entry] == 1.0], entry[trace.matrix.data[entry] == 1.0]
+        point = np.full(self.thinned.size, np.nan)
+        point[trace.matrix.indices[entry]] = whole[rows]
+        z = self.z[:, : self.thinned.size] @ point + self.z_offset
+        sign = np.array([goal.sign for goal in self.goals])
+        beyond = sign * (z - np.array([goal.threshold for goal in self.goals])) > 0
+        claims = (beyond & self.asked).astype(np.float64), np.zeros(len(self.goals))
+        return np.concatenate([point, chosen_binaries(self.thinned, point), *claims])
 
     # --- steps --------------------------------------------------------------------------------------------------
 
@@ -275,6 +310,7 @@ class _Search:
     def _objective(self, weight: FloatArray | None = None) -> None:
         """p of every goal that is left, q instead where p was claimed in vain; the others are switched off."""
         normal, aside = self.open & ~self.claimed, self.open & self.claimed
+        self.asked = normal
         index = np.concatenate([self.loose, self.strict])
         on = np.concatenate([normal, aside]).astype(np.float64)
         self.session.set_bounds(index, np.zeros(index.size), on)
@@ -361,9 +397,6 @@ class _Search:
     def _slack(self) -> float:
         """What the solver's tolerances may be worth at the objective, a sum of binaries."""
         return min(0.1, TOLERANCE * (1.0 + len(self.goals)) + 1e-3)
-
-
-_SUGGEST = Capability(0)
 
 
 def _switched_off(columns: IntArray, width: int) -> Rows:
