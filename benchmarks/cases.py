@@ -18,6 +18,7 @@ from benchmarks.margin import margin
 from benchmarks.measure import Figure, Measured, best
 from benchmarks.nets import random_network, trained
 from benchmarks.registered import registered
+from benchmarks.stability import stability
 from reludsl import plugins
 from reludsl.backend import Limits, Sense
 from reludsl.bounds import crown, interval
@@ -143,6 +144,7 @@ CASES: dict[str, Callable[[bool], Iterator[Measured]]] = {
     "compilation": compilation,
     "certificates": certificates,
     "ladder": ladder,
+    "stability": stability,
     "compression": compression,
     "processes": processes,
     "formulations": formulations,
