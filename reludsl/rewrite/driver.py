@@ -100,13 +100,16 @@ class Driver:
     def __post_init__(self) -> None:
         object.__setattr__(self, "comparison", Comparison(self.original, self.proof))
 
-    def run(self) -> State:
-        """The network when nothing applies any more."""
+    def run(self, start: State | None = None) -> State:
+        """The network when nothing applies any more, from the original one or from where an earlier run came to."""
         nothing = np.zeros(self.tolerance.size)
-        state = State(self.original, NeuronMap.identity(self.original), (), nothing, (), frozenset(), self.dtype)
+        state = start or State(
+            self.original, NeuronMap.identity(self.original), (), nothing, (), frozenset(), self.dtype
+        )
+        state = replace(state, dropped=(), refused=frozenset())
         while True:
             after = self._while_allowed(state, Absorb(), "its constants stay a layer of their own")
-            after = self._exact(self._exact(after, Collapse()), Remove())
+            after = self.without_constants(after)
             after = self._while_allowed(after, MergeTwins(), "its proportional neurons stay")
             after = self._refactor(self._merge(after))
             after = self._while_allowed(after, Fold(self.fold), "not folded")
@@ -125,6 +128,14 @@ class Driver:
         self.progress(Progress(f"rewriting {step.stage}", total - state.neurons, total))
         error = self.comparison.difference(result.network, map)
         return State(result.network, map, (*state.log, step), error, (), frozenset(), state.dtype)
+
+    def without_constants(self, state: State) -> State:
+        """Constant stages collapsed, constant neurons removed."""
+        return self._exact(self._exact(state, Collapse()), Remove())
+
+    def allows(self, state: State) -> bool:
+        """Whether the output change is within the tolerance."""
+        return bool((state.error <= self.tolerance).all())
 
     def _exact(self, state: State, rewrite: Rewrite) -> State:
         """Apply a rewrite wherever its side condition holds; a wrong fact behind it shows in the error."""
