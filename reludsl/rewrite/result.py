@@ -25,6 +25,7 @@ from reludsl.rewrite.approximate import approximate as lossily
 from reludsl.rewrite.base import Knowledge, NeuronMap
 from reludsl.rewrite.driver import Driver, Step
 from reludsl.rewrite.fold import FoldPolicy
+from reludsl.rewrite.settle import settled
 
 TOLERANCE = 1e-6
 """An output may change by this much, or by this share of its range, and the networks still count as equivalent."""
@@ -131,14 +132,14 @@ def rewrite_network(
         # the weights are no numbers of that type, so that a file of it would hold another network
         dtype = np.float64
     known = Knowledge.of(network, bounds)
-    best = Driver(network, known, checked, tolerance, fold, np.dtype(dtype), progress).run()
+    best = settled(Driver(network, known, checked, tolerance, fold, np.dtype(dtype), progress))
     if best.dropped and best.dtype != np.float64:
-        double = Driver(network, known, checked, tolerance, fold, np.dtype(np.float64), progress).run()
+        double = settled(Driver(network, known, checked, tolerance, fold, np.dtype(np.float64), progress))
         if double.neurons < best.neurons and (double.error <= tolerance).all():
             best = double
     if asked is not None:
-        lossy = Driver(network, known, checked, np.maximum(tolerance, asked), fold, best.dtype, progress)
-        best = lossily(lossy, best)
+        allowed = np.maximum(tolerance, asked)
+        best = lossily(Driver(network, known, checked, allowed, fold, best.dtype, progress, 1.0, 1.0), best)
     return Compression(
         network,
         best.network,
