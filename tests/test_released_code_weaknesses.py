@@ -110,7 +110,7 @@ def test_rank_is_decided_by_the_change_of_outputs_and_not_by_a_tolerance_on_sing
 def test_basis_is_chosen_by_pivoting_and_not_first_come() -> None:
     # rows 0 and 1 are nearly parallel: as a basis they give row 2 with coefficients of 3e5
     weight = [[1, 0], [1, 3e-6], [0, 1], [1, -1]]
-    net = chain((weight, [5, 5, 5, 0]), ([[1, 1, 1, 1], [2, 3, 4, 5], [1, 0, 0, 2]], [0, 0, 0]))
+    net = chain((weight, [5, 5, 5, 0]), ([[1.1, 1.2, 1.3, 1], [2.1, 3.7, 4.3, 5], [1, 0.3, 0.7, 2]], [0, 0, 0]))
     bounds = crown(net, unit_box(2))
     known, same = Knowledge.of(net, bounds), NeuronMap.identity(net)
     (stage,) = net.hidden
