@@ -1,4 +1,4 @@
-"""What is measured: bounds, compilation, certificates, compression."""
+"""What is measured: bounds, compilation, certificates, whole processes; the rest has files of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from benchmarks.compression import compression
 from benchmarks.convolutions import convolutions
 from benchmarks.formulations import formulations
 from benchmarks.margin import margin
@@ -22,7 +23,6 @@ from benchmarks.stability import stability
 from reludsl import plugins
 from reludsl.backend import Limits, Sense
 from reludsl.bounds import crown, interval
-from reludsl.compress import compress
 from reludsl.domain import Box
 from reludsl.expr import Input
 from reludsl.formulate import compile_program
@@ -109,17 +109,6 @@ def ladder(small: bool) -> Iterator[Figure]:
         base = best(lambda: [model.optimise(pre[k], Sense.MAXIMIZE, relax=True) for k in range(count)], 1)
     base *= 2 * network.neurons / count
     yield Figure("certify 784-100-100, every neuron", took, "one LP per neuron and side (extrapolated)", base, 0.1)
-
-
-def compression(small: bool) -> Iterator[Figure]:
-    """The main job without reading and writing files, against the certificate that it needs anyway. Of six rewrites
-    every one that finds a site is tried, and each trial ends in a proof of its own."""
-    name, sizes = "mnist_100x100_l1_0.0002_s0", (784, 100, 100, 10)
-    network = trained(name, *sizes)
-    domain = Box.full(0, 1, (784,))
-    base = best(lambda: stable(network, domain))
-    took = best(lambda: compress(network, domain))
-    yield Figure(f"compress {name} with proof", took, "certify alone", base, 20)
 
 
 def processes(small: bool) -> Iterator[Figure]:

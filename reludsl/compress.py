@@ -32,6 +32,7 @@ def compress(
     where: Input | Domain,
     *,
     facts: Facts | None = None,
+    approximate: float | None = None,
     fold: FoldPolicy | str = FoldPolicy.AUTO,
     dtype: type[np.floating] = np.float32,
     method: Method | str = Method.AUTO,
@@ -49,6 +50,9 @@ def compress(
         facts: of an earlier `stable`. They say where to rewrite; the proof then rests on linear bounds
             computed anew, so that a wrong fact makes the result unproved. Without facts `stable` is called
             here, and its proved bounds carry the proof.
+        approximate: what each output may change by on the domain. Neurons that are nearly stable go then too, as long
+            as the proved bound stays within it: `Compression.error`, `Compression.within`. None and 0 mean lossless,
+            and what is within the tolerance of lossless adds nothing to it.
         fold: when a stage of stable neurons is folded into the next: auto (parameters must not grow),
             always, never.
         dtype: type of the file to be written; float64 is used where float32 would cost neurons.
@@ -66,7 +70,9 @@ def compress(
     if facts is not None:
         if facts.network is not network:
             raise InvalidInput("the facts are about another network; give those that `stable` returned for this one")
-        return rewrite_network(network, where, facts.bounds, fold=policy, dtype=dtype, progress=progress)
+        return rewrite_network(
+            network, where, facts.bounds, approximate=approximate, fold=policy, dtype=dtype, progress=progress
+        )
     found = stable(
         network,
         where,
@@ -79,5 +85,12 @@ def compress(
         progress=progress,
     )
     return rewrite_network(
-        network, where, found.bounds, proved=found.bounds, fold=policy, dtype=dtype, progress=progress
+        network,
+        where,
+        found.bounds,
+        proved=found.bounds,
+        approximate=approximate,
+        fold=policy,
+        dtype=dtype,
+        progress=progress,
     )

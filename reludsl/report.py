@@ -143,7 +143,11 @@ def compress_table(name: str, out: Path, result: Compression, seconds: float) ->
         table.add_row(label, f"{a:,}", f"{b:,}", f"{100 * (a - b) / max(a, 1):.0f} %")
     done = ", ".join(f"{count} {name}" for name, count in result.counts.items() if count) or "nothing to rewrite"
     verdict = Text("PROVED", style="bold green") if result.proved else Text("UNPROVED", style="bold red")
-    claim = Text(f"neurons: {done}\nsame outputs on the whole domain: ") + verdict
+    if result.asked is not None and not result.proved:
+        held = Text("PROVED", style="bold green") if result.within else Text("UNPROVED", style="bold red")
+        claim = Text(f"neurons: {done}\noutputs on the whole domain within {result.asked:g}: ") + held
+    else:
+        claim = Text(f"neurons: {done}\nsame outputs on the whole domain: ") + verdict
     claim.append(f" (they differ by at most {result.max_output_error:.2g}, {result.dtype} weights as written)")
     lines: list[RenderableType] = [claim]
     if result.reason:

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data import need
+from runtime import onnx_outputs
 
-from reludsl.compress import compress
 from reludsl.domain import Box
 from reludsl.io import read
 from reludsl.layers import Affine
@@ -27,16 +26,6 @@ def run(*words: str | Path) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
-
-
-def onnx_outputs(path: Path, images: Any) -> Any:
-    runtime = need("onnxruntime")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = 2
-    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    entry = session.get_inputs()[0]
-    batch = images.astype(np.float64 if "double" in entry.type else np.float32)
-    return session.run(None, {entry.name: batch})[0].astype(np.float64)
 
 
 def images(data_file: Any) -> Any:
@@ -125,14 +114,3 @@ def test_autoencoder_has_the_known_stable_neurons(data_file: Any) -> None:
     answer = run("certify", data_file("mnist_nets/mnist_ae_100-10-100_l1_2e-05_s0.onnx"), "--box", "0", "1")
     assert [len(s["stably_inactive"]) for s in answer["layers"]] == [44, 5, 66]
     assert len(answer["layers"][2]["stably_active"]) == 17
-
-
-@pytest.mark.slow
-def test_every_trained_network_up_to_200_wide_compresses_with_proof(data_files: Any) -> None:
-    for path in data_files("mnist_nets", "*.onnx", 22):
-        network = read(path, check=False)
-        if network.neurons > 400 or len(network.hidden) > 4:
-            continue
-        result = compress(network, Box.full(0, 1, (PIXELS,)), time_limit=60)
-        assert result.proved, path
-        assert result.network.neurons <= network.neurons

@@ -19,6 +19,7 @@ from reludsl.cli.inputs import (
     save_arrays,
 )
 from reludsl.cli.options import (
+    ApproximateOption,
     BackendOption,
     BallOption,
     BoxOption,
@@ -167,6 +168,7 @@ def compress(
     ball: BallOption = None,
     clip: ClipOption = None,
     fold: FoldOption = "auto",
+    approximate: ApproximateOption = None,
     method: MethodOption = "auto",
     data: DataOption = None,
     json_: JsonOption = False,
@@ -175,7 +177,7 @@ def compress(
     threads: ThreadsOption = 1,
     seed: SeedOption = 0,
 ) -> None:
-    """The same function on the domain with fewer neurons, proved."""
+    """The same function on the domain with fewer neurons, proved; with --approximate, nearly the same."""
     choice("--fold", fold, FOLDS)
     choice("--method", method, CERTIFY_METHODS)
     check_writable(out, ".onnx", ".onnx.gz", ".npz")
@@ -187,6 +189,7 @@ def compress(
         result = compress_network(
             network,
             domain,
+            approximate=approximate,
             fold=fold,
             method=method,
             data=None if data is None else network.batch(load_array(data)),
@@ -213,6 +216,7 @@ def compress(
         **result.counts,
         "max_output_error": result.max_output_error,
         "equivalence": "proved" if result.proved else "unproved",
+        **({} if result.asked is None else {"approximate": result.asked, "within": result.within}),
         "seconds": seconds,
     }
     show(answer, json_, compress_table(net.name, out, result, seconds), source.note)

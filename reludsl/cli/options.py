@@ -42,6 +42,10 @@ FoldOption = Annotated[
     str,
     typer.Option("--fold", help="Fold stages of stable neurons: auto (parameters must not grow), always, never"),
 ]
+ApproximateOption = Annotated[
+    float | None,
+    typer.Option("--approximate", metavar="EPS", help="Each output may change by so much on the domain; default: none"),
+]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Inputs that may serve as witnesses, .npy")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout")]
 BackendOption = Annotated[str | None, typer.Option("--backend", help="Solver; see `reludsl backends`")]

@@ -20,7 +20,7 @@ import numpy as np
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.bounds import Bounds
 from reludsl.domain import Box
-from reludsl.layers import AffineLayer, Shape
+from reludsl.layers import Activation, AffineLayer, Shape
 from reludsl.network import INPUT, Network, Stage
 
 
@@ -222,7 +222,11 @@ class Pieces:
     @classmethod
     def of(cls, network: Network, stage: Stage, box: Box) -> Pieces:
         """Of a stage whose pre-activations lie in a box."""
-        activation = network.activation(stage)
+        return cls.of_activation(network.activation(stage), box)
+
+    @classmethod
+    def of_activation(cls, activation: Activation, box: Box) -> Pieces:
+        """Of an activation whose arguments lie in a box."""
         held = activation.held_piece(box)
         some = np.maximum(held, 0)
         slope, intercept = activation.slope_of(some), activation.intercept_of(some)

@@ -8,8 +8,9 @@ their gap
 * a neuron held on one piece is an affine function of what its layer takes, so that the parts which a merge or fold
   moved around cancel too, up to rounding;
 * of two neurons whose rows are proportional (`reludsl.rewrite.twins`) one stands for the other;
-* any other neuron is as free as its bounds: one that was removed wrongly shows as an error of the size of its
-  outgoing weights;
+* any other neuron is as free as its bounds allow: its tightest lines, its box, or the piece that it is nearest to with
+  what it deviates from that, whichever gives less. One that was removed wrongly shows as an error of the size of its
+  outgoing weights, one that passes its break by d as an error of d times those;
 * a neuron that the old network does not have must be held on one piece, and is substituted;
 * what is left over is bounded on the domain, and carried on by |W| and the steepest slope.
 
@@ -21,25 +22,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, IntArray
-from reludsl.bounds import Bounds, LinearForm, linear_form, relaxed
+from reludsl.bounds import Bounds, LinearForm, linear_form
 from reludsl.domain import Box
 from reludsl.layers import Affine, AffineLayer, Conv, LinearBounds, MaxLayer, NonlinearLayer, elementwise
 from reludsl.network import INPUT, Network, Node
 from reludsl.rewrite.base import FRESH, NeuronMap, positions
 from reludsl.rewrite.narrow import same_inputs
+from reludsl.rewrite.relaxations import apart, chosen, free_neurons, lines, nearest_piece, within
 from reludsl.rewrite.twins import NONE, Twins, find_twins
 
 LARGEST = 2**22
 """Elements of the largest array that is worked on at once (32 MB)."""
-
-
-POINT = 1e-12
-"""An interval of at most this width, relative to 1 + its largest value, is taken for its ends, not for a line on it."""
 
 
 def output_difference(old: Network, new: Network, map: NeuronMap, proved: Bounds) -> FloatArray:
@@ -67,8 +66,23 @@ class Comparison:
     def __init__(self, old: Network, proved: Bounds) -> None:
         self.old, self.proved = old, proved
         self.pieced = {n.name: n for n in old.cone(old.output) if not isinstance(n.layer, AffineLayer)}
-        self.lines = {name: _lines(node, old.around(node, proved.boxes)) for name, node in self.pieced.items()}
+        self.lines = {name: lines(node, old.around(node, proved.boxes)) for name, node in self.pieced.items()}
         self._twins: dict[str, Twins] = {}
+        plain = {
+            name: (n.layer, old.around(n, proved.boxes)) for name, n in self.pieced.items() if elementwise(n.layer)
+        }
+        self.free = {name: free_neurons(*given) for name, given in plain.items()}
+        self._plain = {name: given for name, given in plain.items() if self.free[name].any()}
+
+    @cached_property
+    def relaxations(self) -> tuple[dict[str, LinearBounds], ...]:
+        """What may stand for the neurons that are held on no piece: see `reludsl.rewrite.relaxations`."""
+        lines, boxes = self.lines, self.proved.boxes
+        flat = {name: chosen(self.free[name], within(boxes[name]), lines[name]) for name in self._plain}
+        near = {
+            name: chosen(self.free[name], nearest_piece(*given), lines[name]) for name, given in self._plain.items()
+        }
+        return lines, {**lines, **flat}, {**lines, **near}
 
     def twins(self, name: str) -> Twins:
         """The twins of an old activation's units."""
@@ -148,7 +162,7 @@ class _Run:
                 self.comparable = False
             else:
                 box = Box(low, high)
-            self.lines[node.name] = _lines(node, around)
+            self.lines[node.name] = lines(node, around)
             new = index < 0
             if new.any():
                 # a new neuron means what its line says, or nothing at all
@@ -295,7 +309,7 @@ class _Run:
                 return rest, np.zeros(a.shape[:-1])
             # the form is a bound from above; from below it is as far as the lines of the new neurons are apart
             around = self.new.around(node, self.boxes)
-            return rest, numeric.inflated(np.abs(rest) @ _apart(self.lines[node.name], around))
+            return rest, numeric.inflated(np.abs(rest) @ apart(self.lines[node.name], around))
 
         fresh = any((self.map.elements[n] < 0).any() for n in self.moved)
         stops = () if fresh else tuple(self.moved)
@@ -311,10 +325,19 @@ class _Run:
     def _largest(self, seeds: Mapping[str, FloatArray]) -> FloatArray:
         """Upper bounds of a combination of old values: those seeded, and those that the new network lacks, are replaced
         by what they are made of; what is before them lies in its box."""
-        old = self.base.old
         missing = {name for name in self.base.pieced if name not in self.moved}
         stops = tuple(name for name in self.base.pieced if name not in seeds and name not in missing)
-        form = linear_form(old, seeds, self.base.proved.boxes, self.base.lines, stops, self._exchange)
+        touched = [
+            free[a.any(axis=0)].any() for name, free in self.base.free.items() if (a := seeds.get(name)) is not None
+        ]
+        free = any(touched) or any(self.base.free[name].any() for name in missing if name in self.base.free)
+        options = self.base.relaxations if free else (self.base.lines,)
+        return np.asarray(np.min([self._largest_by(lines, seeds, stops) for lines in options], axis=0))
+
+    def _largest_by(
+        self, lines: dict[str, LinearBounds], seeds: Mapping[str, FloatArray], stops: tuple[str, ...]
+    ) -> FloatArray:
+        form = linear_form(self.base.old, seeds, self.base.proved.boxes, lines, stops, self._exchange)
         total, error, exact = form.offset, form.error, form.exact
         for source, a in {**form.left, INPUT: form.coefficients}.items():
             ends = a.any(axis=1)
@@ -375,34 +398,6 @@ def _carried(coefficients: FloatArray, moved: FloatArray) -> FloatArray:
     lost = numeric.inflated(np.abs(coefficients) @ finite)
     unbounded = (coefficients[:, ~np.isfinite(moved)] != 0).any(axis=1)
     return np.where(unbounded, np.inf, lost)
-
-
-def _lines(node: Node, around: Box) -> LinearBounds:
-    """The relaxation of a layer; of a neuron with one input, its value, which may be known from more than its layer."""
-    layer = node.layer
-    line = relaxed(layer, around)
-    point = around.upper - around.lower <= POINT * (1.0 + around.magnitude)
-    if not elementwise(layer) or not point.any():
-        return line
-    value = layer.interval(around)
-    return LinearBounds(
-        np.where(point, 0.0, np.asarray(line.lower_slope)),
-        np.where(point, value.lower, line.lower_offset),
-        np.where(point, 0.0, np.asarray(line.upper_slope)),
-        np.where(point, value.upper, line.upper_offset),
-    )
-
-
-def _apart(line: LinearBounds, around: Box) -> FloatArray:
-    """How far the lines above and below an activation are apart at most, on its interval: (n,), rounded up."""
-    if not isinstance(line.upper_slope, np.ndarray) or not isinstance(line.lower_slope, np.ndarray):
-        return np.full(line.upper_offset.shape, np.inf)
-    slope, offset = line.upper_slope - line.lower_slope, line.upper_offset - line.lower_offset
-    ends = [slope * side + offset for side in (around.lower, around.upper)]
-    size = (np.abs(line.upper_slope) + np.abs(line.lower_slope)) * around.magnitude
-    lost = numeric.gamma(4) * (size + np.abs(line.upper_offset) + np.abs(line.lower_offset))
-    same = (slope == 0) & (offset == 0)
-    return np.where(same, 0.0, numeric.up(np.maximum(*ends), lost + numeric.underflow(4)))
 
 
 def _by_source(

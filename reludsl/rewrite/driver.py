@@ -28,6 +28,11 @@ from reludsl.rewrite.twins import MergeTwins
 THRESHOLDS = (0.1, 0.5)
 """Of pivoting in a merge: the first keeps earlier neurons, the second is better conditioned and may need fewer."""
 
+MERGING, REFACTORING = 0.125, 0.25
+"""Of the tolerance, what merges and refactorings of one run may bring the output change to; the latter round weights of
+two layers. The rest is for runs on the result, see `reludsl.rewrite.settle`: the singular values of trained layers have
+no gap that would end the merging."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -86,6 +91,7 @@ class Driver:
         fold: when stages are folded.
         dtype: type that new weights are rounded to.
         progress: told before every trial, with the neurons that went so far.
+        merging, refactoring: the shares of the tolerance that merges and refactorings may take.
     """
 
     original: Network
@@ -95,18 +101,23 @@ class Driver:
     fold: FoldPolicy
     dtype: np.dtype[np.floating]
     progress: OnProgress = silent
+    merging: float = MERGING
+    refactoring: float = REFACTORING
     comparison: Comparison = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "comparison", Comparison(self.original, self.proof))
 
-    def run(self) -> State:
-        """The network when nothing applies any more."""
+    def run(self, start: State | None = None) -> State:
+        """The network when nothing applies any more, from the original one or from where an earlier run came to."""
         nothing = np.zeros(self.tolerance.size)
-        state = State(self.original, NeuronMap.identity(self.original), (), nothing, (), frozenset(), self.dtype)
+        state = start or State(
+            self.original, NeuronMap.identity(self.original), (), nothing, (), frozenset(), self.dtype
+        )
+        state = replace(state, dropped=(), refused=frozenset())
         while True:
             after = self._while_allowed(state, Absorb(), "its constants stay a layer of their own")
-            after = self._exact(self._exact(after, Collapse()), Remove())
+            after = self.without_constants(after)
             after = self._while_allowed(after, MergeTwins(), "its proportional neurons stay")
             after = self._refactor(self._merge(after))
             after = self._while_allowed(after, Fold(self.fold), "not folded")
@@ -126,6 +137,14 @@ class Driver:
         error = self.comparison.difference(result.network, map)
         return State(result.network, map, (*state.log, step), error, (), frozenset(), state.dtype)
 
+    def without_constants(self, state: State) -> State:
+        """Constant stages collapsed, constant neurons removed."""
+        return self._exact(self._exact(state, Collapse()), Remove())
+
+    def allows(self, state: State) -> bool:
+        """Whether the output change is within the tolerance."""
+        return bool((state.error <= self.tolerance).all())
+
     def _exact(self, state: State, rewrite: Rewrite) -> State:
         """Apply a rewrite wherever its side condition holds; a wrong fact behind it shows in the error."""
         while sites := rewrite.sites(state.network, self.known, state.map):
@@ -143,16 +162,16 @@ class Driver:
             if not sites:
                 return state
             trial = self._apply(state, rewrite, sites[-1])
-            if (trial.error <= self._share(state, len(state.network.hidden) + 1)).all():
+            if (trial.error <= self._share(state, self.tolerance, len(state.network.hidden) + 1)).all():
                 state = trial
                 continue
             name = _title(state.network, sites[-1].stage)
             reason = f"{name}: {kept}, which would change the output by more than the tolerance"
             state = state.without(rewrite, sites[-1].stage, reason)
 
-    def _share(self, state: State, parts: int) -> FloatArray:
+    def _share(self, state: State, whole: FloatArray, parts: int) -> FloatArray:
         """The error that the next of some rewrites may bring the total to."""
-        return np.asarray(state.error + np.maximum(self.tolerance - state.error, 0.0) / parts)
+        return np.asarray(state.error + np.maximum(whole - state.error, 0.0) / parts)
 
     def _merge(self, state: State) -> State:
         for name in self._backwards(state):
@@ -162,7 +181,8 @@ class Driver:
                 continue
             # among equals the first threshold counts: it keeps earlier neurons
             orders = [options, *(self._candidates(state, stage, threshold) for threshold in THRESHOLDS[1:])]
-            tried = [self._smallest(state, Merge(), order, stage.index) for order in orders]
+            allowed = self._share(state, self.merging * self.tolerance, stage.index + 1)
+            tried = [self._smallest(state, Merge(), order, allowed) for order in orders]
             best = min(tried, key=lambda s: s.neurons)
             state = self._with_reason(state, best, options[0], stage)
         return state
@@ -194,7 +214,8 @@ class Driver:
                 continue
             options = refactorings(state.network, self.known, state.map, stage)
             if options:
-                after = self._smallest(state, Refactor(), options, stage.index)
+                allowed = self._share(state, self.refactoring * self.tolerance, stage.index + 1)
+                after = self._smallest(state, Refactor(), options, allowed)
                 state = state.without(Refactor(), name) if after.network is state.network else after
         return state
 
@@ -202,13 +223,12 @@ class Driver:
         """The activations, the last one first."""
         return [str(stage.activation) for stage in reversed(state.network.hidden)]
 
-    def _smallest(self, state: State, rewrite: Rewrite, options: list[Site], stage: int) -> State:
+    def _smallest(self, state: State, rewrite: Rewrite, options: list[Site], allowed: FloatArray) -> State:
         """The state after the boldest of some merges whose bound is allowed; the same state if none is.
 
         A larger basis leaves less over, so that it is found by halving; what is taken was measured itself,
         whatever lies between.
         """
-        allowed = self._share(state, stage + 1)
         least = self._apply(state, rewrite, options[-1])
         if not (least.error <= allowed).all():
             return state

@@ -53,12 +53,16 @@ def stage_of(network: Network, activation: str) -> Stage:
 
 
 def constant_values(network: Network, known: Knowledge, map: NeuronMap, stage: Stage) -> FloatArray:
-    """What the constant neurons of a stage put out: held on a constant piece, or of one input; NaN for the others."""
+    """What the constant neurons of a stage put out: held on a constant piece, or known to be of one value; NaN for the
+    others."""
     box = known.before(network, map, str(stage.activation))
     pieces = Pieces.of(network, stage, box)
     point = box.lower == box.upper
-    value = network.activation(stage)(box.lower[None, :])[0]
-    return np.where(pieces.slope == 0, pieces.intercept, np.where(point, value, np.nan))
+    value = np.where(point, network.activation(stage)(box.lower[None, :])[0], np.nan)
+    index, post = map.elements[str(stage.activation)], known.post[str(stage.activation)]
+    settled = (index >= 0) & (post.lower == post.upper)[index]
+    value = np.where(settled, post.lower[index], value)
+    return np.where(pieces.slope == 0, pieces.intercept, value)
 
 
 def unheard(network: Network, name: str) -> BoolArray:

@@ -1,7 +1,8 @@
-"""Lossless compression of a network whose stable neurons are known, with the proof that the function is the same.
+"""Compression of a network whose stable neurons are known, with a proof of how far the function can have changed.
 
 The rewriting is `reludsl.rewrite.driver`, the proof `reludsl.rewrite.difference`. Where rounding to float32 costs
-rewrites that float64 would allow, the network is rewritten for a float64 file instead.
+rewrites that float64 would allow, the network is rewritten for a float64 file instead. Where an output may change by
+more than that, `reludsl.rewrite.approximate` goes on from the lossless result.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from reludsl.expr import Input, as_domain
 from reludsl.io.rounding import rounded
 from reludsl.network import Network
 from reludsl.progress import OnProgress, silent
+from reludsl.rewrite.approximate import approximate as lossily
 from reludsl.rewrite.base import Knowledge, NeuronMap
 from reludsl.rewrite.driver import Driver, Step
 from reludsl.rewrite.fold import FoldPolicy
+from reludsl.rewrite.settle import settled
 
 TOLERANCE = 1e-6
 """An output may change by this much, or by this share of its range, and the networks still count as equivalent."""
@@ -38,6 +41,7 @@ class Compression:
         log: the steps taken.
         error: (n_out,) bound on |network(x) - original(x)| over the domain, in exact arithmetic.
         tolerance: (n_out,) what counts as equal: max(1e-6, 1e-6 x the output's range).
+        asked: the change of an output that was allowed, None where the result is to be lossless.
         dtype: the type in which the weights are to be written.
         reason: why nothing could be done, or what was left undone.
         seconds: of the rewriting and its proof.
@@ -49,6 +53,7 @@ class Compression:
     log: tuple[Step, ...]
     error: FloatArray
     tolerance: FloatArray
+    asked: float | None
     dtype: np.dtype[np.floating]
     reason: str
     seconds: float
@@ -57,6 +62,17 @@ class Compression:
     def proved(self) -> bool:
         """Whether the two networks are proved to agree on the domain within the tolerance."""
         return bool((self.error <= self.tolerance).all())
+
+    @property
+    def within(self) -> bool:
+        """Whether every output is proved to change by no more than was allowed: `asked`, or the tolerance."""
+        return bool((self.error <= np.maximum(self.tolerance, self.asked or 0.0)).all())
+
+    @property
+    def difference(self) -> str:
+        """What is proved about the outputs, in words."""
+        asked = "" if self.asked is None else f" (asked {self.asked:g})"
+        return f"differs by at most {self.max_output_error:.3g}{asked}"
 
     @property
     def max_output_error(self) -> float:
@@ -79,6 +95,7 @@ def rewrite_network(
     bounds: Bounds,
     *,
     proved: Bounds | None = None,
+    approximate: float | None = None,
     fold: FoldPolicy = FoldPolicy.AUTO,
     dtype: type[np.floating] = np.float32,
     progress: OnProgress = silent,
@@ -89,9 +106,13 @@ def rewrite_network(
         bounds: what the rewrites may rely on, e.g. `Facts.bounds`. Need not be right: see `proved`.
         proved: what the proof relies on; by default linear bounds computed anew, so that a wrong entry in
             `bounds` comes out as unproved.
+        approximate: what each output may change by, see `reludsl.rewrite.approximate`; None and 0 are lossless.
         fold: when to fold stages of stable neurons.
         dtype: type of the file; float64 is used where float32 would cost neurons.
         progress: called now and then.
+
+    Raises:
+        InvalidInput: `approximate` is negative or no number.
 
     >>> from reludsl.layers import Affine, relu
     >>> net = Network.chain([Affine(np.array([[1.0], [-1.0], [1.0]]), np.array([0.0, -1.0, 1.0])), relu,
@@ -103,6 +124,7 @@ def rewrite_network(
     (2, True)
     """
     start = time.perf_counter()
+    asked = _allowed(approximate)
     domain = as_domain(where)
     checked = settle_ties(crown(network, domain)) if proved is None else proved
     tolerance = _tolerance(network, domain, checked)
@@ -110,11 +132,14 @@ def rewrite_network(
         # the weights are no numbers of that type, so that a file of it would hold another network
         dtype = np.float64
     known = Knowledge.of(network, bounds)
-    best = Driver(network, known, checked, tolerance, fold, np.dtype(dtype), progress).run()
+    best = settled(Driver(network, known, checked, tolerance, fold, np.dtype(dtype), progress))
     if best.dropped and best.dtype != np.float64:
-        double = Driver(network, known, checked, tolerance, fold, np.dtype(np.float64), progress).run()
+        double = settled(Driver(network, known, checked, tolerance, fold, np.dtype(np.float64), progress))
         if double.neurons < best.neurons and (double.error <= tolerance).all():
             best = double
+    if asked is not None:
+        allowed = np.maximum(tolerance, asked)
+        best = lossily(Driver(network, known, checked, allowed, fold, best.dtype, progress, 1.0, 1.0), best)
     return Compression(
         network,
         best.network,
@@ -122,10 +147,21 @@ def rewrite_network(
         best.log,
         best.error,
         tolerance,
+        asked,
         best.dtype,
         "; ".join(best.dropped),
         time.perf_counter() - start,
     )
+
+
+def _allowed(approximate: float | None) -> float | None:
+    """A change of outputs that may be asked for; None for none."""
+    if approximate is not None and not approximate >= 0:
+        raise InvalidInput(
+            f"approximate={approximate:g} is no bound on a change of outputs, so that no network could keep it; "
+            "give a number that is 0 (lossless) or larger"
+        )
+    return approximate or None
 
 
 def _is_exact(network: Network, dtype: type[np.floating]) -> bool:
