@@ -59,10 +59,13 @@ from reludsl.question import Minimize as Minimize
 from reludsl.question import Prove as Prove
 from reludsl.rewrite import Compression as Compression
 from reludsl.rewrite import FoldPolicy as FoldPolicy
+from reludsl.saved import load_bounds as load_bounds
+from reludsl.saved import save_bounds as save_bounds
 from reludsl.session import Session as Session
 from reludsl.stability import Facts as Facts
 from reludsl.stability import LocalStability as LocalStability
 from reludsl.stability import Method as Method
+from reludsl.stability import Mode as Mode
 from reludsl.stability import Standing as Standing
 from reludsl.stability import local_stability as local_stability
 from reludsl.stability import stable as stable

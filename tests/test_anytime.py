@@ -12,12 +12,13 @@ from ladder import hard_network
 from solvers import solver
 from test_stability import check_witnesses, sets
 
-from reludsl.bounds import crown, fingerprint, load_bounds, optimised, save_bounds
+from reludsl.bounds import crown, optimised
 from reludsl.domain import Ball, Box
 from reludsl.errors import FileProblem, InvalidInput
 from reludsl.layers import Affine, Layer, relu
 from reludsl.network import Network
 from reludsl.progress import Progress
+from reludsl.saved import fingerprint, load_bounds, save_bounds
 from reludsl.stability import Facts, Method, stable
 from reludsl.testing.strategies import random_graph
 

@@ -27,7 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("tighten", "splitting"),
     ("falsify", "solve"),
     ("cases", "formulate", "answer"),
-    ("witness", "conditions", "replay", "affine_step"),
+    ("witness", "walk", "saved", "conditions", "replay", "affine_step"),
     ("bounds", "io", "data", "certificate", "passes", "plugins"),
     ("question", "functions", "program"),
     ("network", "program_text"),

@@ -17,11 +17,4 @@ from reludsl.bounds.optimised import optimised_upper as optimised_upper
 from reludsl.bounds.propagate import Bounds as Bounds
 from reludsl.bounds.propagate import forward_errors as forward_errors
 from reludsl.bounds.propagate import interval as interval
-from reludsl.bounds.saved import as_arrays as as_arrays
-from reludsl.bounds.saved import fingerprint as fingerprint
-from reludsl.bounds.saved import from_arrays as from_arrays
-from reludsl.bounds.saved import load_bounds as load_bounds
-from reludsl.bounds.saved import read_arrays as read_arrays
-from reludsl.bounds.saved import save_bounds as save_bounds
-from reludsl.bounds.saved import write_arrays as write_arrays
 from reludsl.bounds.ties import settle_ties as settle_ties

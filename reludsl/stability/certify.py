@@ -19,13 +19,14 @@ import time
 import numpy as np
 
 from reludsl.backend import Backend, FloatArray, Limits
-from reludsl.bounds import Bounds, crown, fingerprint, interval, settle_ties
+from reludsl.bounds import Bounds, crown, interval, settle_ties
 from reludsl.bounds.ties import near_ties
 from reludsl.domain import Domain
 from reludsl.errors import InvalidInput
 from reludsl.expr import Input, as_domain
 from reludsl.network import Network
 from reludsl.progress import OnProgress, silent
+from reludsl.saved import fingerprint
 from reludsl.stability.bounding import relax, tune
 from reludsl.stability.budget import Budget
 from reludsl.stability.checkpoint import Checkpoint

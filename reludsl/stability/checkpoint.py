@@ -1,6 +1,6 @@
 """A run on disk: bounds and witnesses, with which a later run goes on where this one was.
 
-Bounds are believed, since they are about the very network and domain (see `reludsl.bounds.fingerprint`); witnesses are
+Bounds are believed, since they are about the very network and domain (see `reludsl.saved.fingerprint`); witnesses are
 replayed.
 """
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reludsl.bounds import as_arrays, fingerprint, from_arrays, read_arrays, write_arrays
 from reludsl.domain import Domain
 from reludsl.network import Network
+from reludsl.saved import as_arrays, fingerprint, from_arrays, read_arrays, write_arrays
 from reludsl.stability.facts import Ledger
 
 FORMAT = "reludsl-stability-1"

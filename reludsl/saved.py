@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from reludsl.bounds.propagate import Bounds
+from reludsl.bounds import Bounds
 from reludsl.domain import Box, Domain
 from reludsl.errors import FileProblem, InvalidInput
 from reludsl.io.files import first_line, read_bytes, write_atomically
