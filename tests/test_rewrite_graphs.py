@@ -377,6 +377,20 @@ def test_one_channel_over_one_axis_is_cut_position_by_position() -> None:
     agree(net, result.network, box)
 
 
+@pytest.mark.parametrize(
+    "window",
+    [Conv(np.ones((1, 1, 1)), np.zeros(1), (2,)), AveragePool(1, (2,), 2, 1), AveragePool(1, (2,), 2, 1, ((1, 0),))],
+)
+def test_twins_that_are_positions_of_one_channel_stay(window: Layer) -> None:
+    layers: list[Layer] = [dense([[1, 1], [1, 1]], [0, 0]), relu, Reshape((1, 1, 2)), window, Reshape((-1,))]
+    size = Network.chain(layers, (2,)).output_size
+    net = Network.chain([*layers, dense(np.ones((1, size)), [0])], (2,))
+    box = Box.full(-1.0, 1.0, (2,))
+    result = compress(net, box)
+    assert result.proved
+    agree(net, result.network, box)
+
+
 def test_autoencoder_shrinks_to_twelve_neurons_at_most() -> None:
     from reludsl import box, read
 

@@ -52,13 +52,16 @@ def _takes(network: Network, node: Node, constant: bool) -> bool:
     layer = node.layer
     if isinstance(layer, Affine):
         return True
+    units = network.size(node.source) // positions(network.shapes[node.source])
     if isinstance(layer, Conv):
-        return layer.groups == 1 and not (constant and np.any(layer.pads))
+        # the elements of one channel over one axis are units of a vector, and no channels
+        whole = layer.groups == 1 and layer.weight.shape[1] == units
+        return whole and not (constant and np.any(layer.pads))
     if isinstance(layer, Reshape):
         flat = positions(network.shapes[node.name]) == 1
         return flat and mixable(network, node.name, constant)
     if isinstance(layer, AveragePool):
-        return not constant and mixable(network, node.name, constant)
+        return not constant and layer.channels == units and mixable(network, node.name, constant)
     return False
 
 
