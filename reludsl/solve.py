@@ -50,6 +50,9 @@ TOLERANCE = 1e-6
 RELATIVE = 1e-9
 """Share of an integer program's bound that is given away on top: solvers compare objectives to about so much."""
 
+HOPELESS = 8.0
+"""Rounds of cuts like the last that a bound may be away from where it would be enough."""
+
 MOST_CUTS = 400
 """Rows that cuts may add before a program is loaded anew without them."""
 
@@ -286,6 +289,7 @@ class Model:
         part.session.set_cost(index, row[index], sense, constant)
         began = time.perf_counter()
         sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
+        missing: list[float] = []
 
         def enough(result: Result, matrix: Matrix) -> bool:
             if on_point is not None and result.x is not None:
@@ -293,7 +297,10 @@ class Model:
             if stop_bound is None or result.row_duals is None:
                 return False
             proved = dual_bound(matrix, sign * row, sign * result.row_duals)
-            return numeric.sum_up(proved, sign * constant, lost) <= sign * stop_bound
+            missing.append(numeric.sum_up(proved, sign * constant, lost) - sign * stop_bound)
+            # the gains of rounds fall: where so many like the last would not do, the rest will not
+            hopeless = len(missing) > 3 and missing[-1] > HOPELESS * (missing[-3] - missing[-1]) / 2
+            return missing[-1] <= 0 or (relax and hopeless)
 
         if part.neurons:
             if part.matrix.rows.shape[0] > part.plain.rows.shape[0] + MOST_CUTS:

@@ -53,20 +53,21 @@ class Walker:
 
     def from_point(self, start: FloatArray, steps: int) -> Iterator[FloatArray]:
         """The input that each step came to, as long as it is better than the one before."""
-        here, best = start, self._value(start[None, :])[0]
+        here, best = start, self.value(start[None, :])[0]
         for _ in range(steps):
             target = self._best_in_region(here)
             if target is None:
                 return
             batch = self.domain.project(here + LENGTHS[:, None] * (target - here))
-            values = self._value(batch)
+            values = self.value(batch)
             k = int(values.argmax())
             if values[k] <= best + 1e-12 * (1.0 + abs(best)):
                 return
             here, best = batch[k], values[k]
             yield here
 
-    def _value(self, points: FloatArray) -> FloatArray:
+    def value(self, points: FloatArray) -> FloatArray:
+        """sign * z[neuron] at some inputs: (m, input_size) -> (m,)."""
         return self.sign * self.network.values(points, self.stage.pre)[self.stage.pre][:, self.neuron]
 
     def _best_in_region(self, here: FloatArray) -> FloatArray | None:

@@ -160,7 +160,7 @@ def _ladder(run: Run, pool: FloatArray) -> None:
     if run.done:
         return
     with run.rung("walks"):
-        walks(run, run.goals())
+        walks(run)
     if run.done:
         return
     with run.rung("solves"):

@@ -52,13 +52,16 @@ from reludsl.certificate import dual_bound
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.expr import Input, NodeVariable
 from reludsl.formulate import Compiled, compile_program
-from reludsl.passes import chosen_binaries, formulated, thin
+from reludsl.passes import chosen_binaries, formulated, prune, sparsify, substitute
 from reludsl.program import Columns, Program, RowBlock
 from reludsl.solve import TOLERANCE
 from reludsl.stability.run import Goal, Run
 
 EPSILON = 1e-4
 """Margin of a goal that was claimed and not confirmed, as a share of 1 + the neuron's largest magnitude."""
+
+BUDGET = 1e-6
+"""Of `reludsl.passes.sparsify`."""
 
 VAIN = 4
 """LP relaxations in a row that may bring nothing new before a tree is begun."""
@@ -157,10 +160,13 @@ class _Search:
         pre = run.network.trace(point).pre
         wanted = [pre[stage.index] for stage in dict.fromkeys(goal.stage for goal in goals)]
         compiled = compile_program(wanted, {run.network: run.ledger.bounds})
-        thinned = thin(compiled.program)
-        plain = formulated(thinned).program
         variables = {v.node: where for v, where in compiled.position.items() if isinstance(v, NodeVariable)}
         column = np.array([variables[goal.stage.pre].start + goal.neuron for goal in goals])
+        # the pre-activations asked about stay columns: two rows each are about them, and their own are dense
+        among = np.ones(compiled.program.size, dtype=np.bool_)
+        among[column] = False
+        thinned = sparsify(substitute(prune(compiled.program), among), BUDGET)
+        plain = formulated(thinned).program
         program, loose, strict = _with_goals(plain, column, goals, run)
         matrix = program.matrix()
         require_matrix(solver, matrix)

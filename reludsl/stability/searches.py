@@ -11,9 +11,12 @@ from collections.abc import Callable
 import numpy as np
 
 from reludsl.backend import FloatArray
-from reludsl.stability.run import Goal, Run
+from reludsl.stability.run import Run
 from reludsl.walk import Walker
-from reludsl.witness import ascend, jump
+from reludsl.witness import ascend, jump, seeds
+
+POOL = 200
+"""Points of each kind among which walks begin."""
 
 
 def _halfway(run: Run) -> Callable[[], bool]:
@@ -48,22 +51,30 @@ def ascents(run: Run, batch: int = 16) -> None:
             ascend(run.ledger.witnesses, goals.take(chosen), run.rng, stop=stop)
 
 
-def walks(run: Run, goals: list[Goal], steps: int = 30) -> None:
-    """For every goal a walk from region to region, from the best input known."""
+def walks(run: Run, starts: int = 16, steps: int = 60) -> None:
+    """For every goal walks from region to region: from the best input known, then from the best of a random pool.
+
+    The best input known is where searches ended, and where walks from it soon end too; the others lead elsewhere.
+    """
     solver = run.solver()
     if solver is None:
         return
     stop = _halfway(run)
-    for goal in goals:
+    pool = seeds(run.network, run.domain, run.rng, POOL, np.zeros(0, dtype=np.int64))
+    for goal in run.goals():
         if stop():
             return
         if not run.open(goal) or not np.isfinite(run.reached(goal)):
             continue
-        run.tell("walks", goal)
         seen = run.ledger.witnesses.stages[goal.stage.index]
-        start = (seen.high_at if goal.sign > 0 else seen.low_at)[goal.neuron]
+        best = (seen.high_at if goal.sign > 0 else seen.low_at)[goal.neuron]
         walker = Walker(run.network, run.domain, goal.stage, goal.neuron, goal.sign, solver, run.limits)
-        for point in walker.from_point(start, steps):
-            run.ledger.witnesses.add(point[None, :])
+        order = np.argsort(-walker.value(pool), kind="stable")[: starts - 1]
+        for start in (best, *pool[order]):
+            run.tell("walks", goal)
+            for point in walker.from_point(start, steps):
+                run.ledger.witnesses.add(point[None, :])
+                if stop() or not run.open(goal):
+                    break
             if stop() or not run.open(goal):
                 break
