@@ -7,6 +7,9 @@ PIP := $(RUN) -m pip --quiet --quiet --disable-pip-version-check
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python
 ARGS ?=
 
+# two test processes on two cores: threads of matrix products that wait for each other cost ten times what they save
+test slow: export OPENBLAS_NUM_THREADS ?= 1
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test slow lint types bench venv-base venv-test clean

@@ -125,7 +125,7 @@ def page(study: Study) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
@@ -134,7 +134,7 @@ def _score(shape: Shape, value: Spread | float) -> str:
     return f"{value:.4f}" if shape.autoencoder else f"{value:.2f}"
 
 
-def _prose(text: str, first: str = "", later: str = "") -> str:
+def prose(text: str, first: str = "", later: str = "") -> str:
     """One paragraph, broken into lines that start with these words."""
     whole = " ".join(text.split())
     return textwrap.fill(
@@ -172,12 +172,12 @@ def _opening(study: Study) -> str:
             known to us. The mean image alone has a loss of {study.mean_image:.4f}: a network there has learnt nothing
             else.""",
         )
-    about = _prose(
+    about = prose(
         """The networks on this page are ours: of the published shapes, trained by the published recipe. They are not
         the published networks: the figures can be set beside the published ones, and cannot be equal to them. This page
         is written by a program from its runs; nothing on it is written by hand."""
     )
-    listed = "\n".join(_prose(text, "- ", "  ") for text in bullets)
+    listed = "\n".join(prose(text, "- ", "  ") for text in bullets)
     return f"# Stability of networks of the published shapes\n\n{about}\n\n{listed}"
 
 
@@ -194,7 +194,7 @@ def _matching(study: Study) -> str:
         rows.append([shape.name, *cells])
     if not rows:
         return ""
-    table = _table(["shape", "L1 = 0", "l_bar / 2", "l_bar"], rows)
+    table = table(["shape", "L1 = 0", "l_bar / 2", "l_bar"], rows)
     return f"""## What goes without a loss of accuracy
 
 l_bar is the largest L1 weight of the grid whose mean accuracy is at least that of L1 = 0. Hidden neurons removed, the
@@ -229,12 +229,12 @@ def _settings(study: Study) -> str:
             which are counted as parameters: hence less than 0 % of them went there."""
         )
     )
-    about = _prose(
+    about = prose(
         f"""Certificate and compression together are {verdict}: {median(faster):.0f} times faster in the median,
         {min(faster):.1f} times at least. Inactive and active: stable neurons in % of the hidden ones; unknown: their
         number, of all seeds. {grown}"""
     )
-    return f"## Every setting\n\n{about}\n\n{_table(head, rows)}"
+    return f"## Every setting\n\n{about}\n\n{table(head, rows)}"
 
 
 def _rows(study: Study, shape: Shape) -> Iterator[list[str]]:
@@ -272,7 +272,7 @@ def _accuracy(study: Study) -> str:
         fit = linear_fit([run.score for run in chosen], [run.removed for run in chosen])
         words = ["-", "-"] if fit is None else [f"{fit.r_squared:.2f}", f"{fit.slope:.1f}"]
         rows.append([name, str(len(chosen)), *words])
-    table = _table(["networks with L1 > 0", "number", "R²", "% of neurons per % of accuracy"], rows)
+    table = table(["networks with L1 > 0", "number", "R²", "% of neurons per % of accuracy"], rows)
     return f"""## Compression against accuracy
 
 A line fitted by least squares to the neurons removed over the accuracy, one point per network. Published:
@@ -301,7 +301,7 @@ def _hard(study: Study) -> str:
 Which L1 weight takes longest to certify, and which leaves most neurons unknown. Published: l_bar / 2 is the hardest,
 where many neurons are nearly stable.
 
-{_table(head, rows)}
+{table(head, rows)}
 
 ![seconds to certify against the L1 weight]({pictures.HARDNESS})"""
 
@@ -317,13 +317,13 @@ def _local(study: Study) -> str:
     rows.append(["whole box", *(f"{100 * result.whole_share(standing):.1f}" for standing in Standing)])
     head = ["radius", *(f"{standing.name.lower().replace('_', ' ')} %" for standing in Standing)]
     balls = result.local.shape[0] * result.local.shape[1]
-    about = _prose(
+    about = prose(
         f"""{study.local.shape} at L1 {study.local.l1:g}, seed {study.local.seed}: neurons that never switch in an
         L-infinity ball around a test image, cut to [0, 1]^784; mean over the first {len(result.points)} test images.
         `local_stability` took {result.seconds:.1f} s for the {balls} balls and the box."""
     )
     picture = f"![shares of neurons against the radius]({pictures.LOCAL})"
-    return f"## Near an image, and everywhere\n\n{about}\n\n{_table(head, rows)}\n\n{picture}"
+    return f"## Near an image, and everywhere\n\n{about}\n\n{table(head, rows)}\n\n{picture}"
 
 
 def _again(study: Study) -> str:
