@@ -48,13 +48,14 @@ def main(words: Sequence[str] | None = None) -> int:
 def page(lines: Sequence[Row], ratios: Sequence[Faster], rungs: Sequence[Row]) -> str:
     """The page of some measured rows."""
     facts = "; ".join(f"{key}: {value}" for key, value in machine().items())
-    about = """The networks are ours, of the published shapes and training recipe, not the published ones. This page is
-        written by `python -m benchmarks.certification`; nothing on it is written by hand. Seconds are wall-clock."""
-    methods = """two-solve is the first published method: for every neuron and direction a model of its own with interval
-        constants, stopped when the sign is known. per-neuron keeps one model per stage and counts every input that is
-        seen for all neurons. one-solve is one program for all neurons, without the ladder. auto is the ladder."""
-    beside = """No data given. Published: seconds of the one-solve method with Gurobi for this shape, without L1, with half
-        of it and with all of it (Serra et al. 2021, table 2)."""
+    about = """The networks are ours, of the published shapes and training recipe, not the published ones. This page
+        is written by `python -m benchmarks.certification`; nothing on it is written by hand. Seconds are wall-clock."""
+    methods = """two-solve is the first published method: for every neuron and direction a model of its own with
+        interval constants, stopped when the sign is known. per-neuron keeps one model per stage and counts every input
+        that is seen for all neurons. one-solve is one program for all neurons, without the ladder. auto is the
+        ladder."""
+    beside = """No data given. Published: seconds of the one-solve method with Gurobi for this shape, without L1, with
+        half of it and with all of it (Serra et al. 2021, table 2)."""
     parts = (
         "# Certification, measured",
         prose(about),

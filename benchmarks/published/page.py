@@ -194,13 +194,13 @@ def _matching(study: Study) -> str:
         rows.append([shape.name, *cells])
     if not rows:
         return ""
-    table = table(["shape", "L1 = 0", "l_bar / 2", "l_bar"], rows)
+    shown = table(["shape", "L1 = 0", "l_bar / 2", "l_bar"], rows)
     return f"""## What goes without a loss of accuracy
 
 l_bar is the largest L1 weight of the grid whose mean accuracy is at least that of L1 = 0. Hidden neurons removed, the
 accuracy in brackets; published figures after the stroke.
 
-{table}"""
+{shown}"""
 
 
 def _matched(shape: Shape, runs: Sequence[Run], l1: float, matching: float | None) -> str:
@@ -272,13 +272,13 @@ def _accuracy(study: Study) -> str:
         fit = linear_fit([run.score for run in chosen], [run.removed for run in chosen])
         words = ["-", "-"] if fit is None else [f"{fit.r_squared:.2f}", f"{fit.slope:.1f}"]
         rows.append([name, str(len(chosen)), *words])
-    table = table(["networks with L1 > 0", "number", "R²", "% of neurons per % of accuracy"], rows)
+    shown = table(["networks with L1 > 0", "number", "R²", "% of neurons per % of accuracy"], rows)
     return f"""## Compression against accuracy
 
 A line fitted by least squares to the neurons removed over the accuracy, one point per network. Published:
 R² = {REPORTED_R_SQUARED:g} over the regularised classifiers.
 
-{table}
+{shown}
 
 ![neurons removed against accuracy]({pictures.COMPRESSION})"""
 
