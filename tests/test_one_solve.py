@@ -233,3 +233,9 @@ def test_point_of_an_input_satisfies_the_program_and_claims_what_it_reaches() ->
             reached = goal.sign * (values[goal.stage.pre][0, goal.neuron] - goal.threshold) > 0
             assert point[search.loose[k]] == float(reached)
         search.session.close()
+
+
+def test_strict_stability_of_neurons_away_from_their_breaks_is_proved() -> None:
+    network, box, inactive, active, unstable = hard_network()
+    facts = stable(network, box, method="one-solve", strict=True, backend=solver("highs"))
+    assert sets(facts, 1) == (inactive, active, unstable, [])

@@ -104,12 +104,14 @@ def one_solve(run: Run, mode: Mode = Mode.RESTART) -> bool:
     require(
         solver, Capability.MILP | Capability.BOUND, "a bound has to prove that nothing is left; use backend='highs'"
     )
-    search = _Search.of(run, goals)
+    search, before = _Search.of(run, goals), run.ledger.bounds
     try:
         if mode is Mode.IN_TREE:
             search.in_tree()
         return search.restart()
     except SolverFailed as error:
+        # what this solver said contradicts what was seen: none of it is used
+        run.ledger.bounds = before
         for goal in run.goals():
             run.unknown(goal, f"{solver.name} cannot be trusted here: {error}", 0.0)
         return False
@@ -385,7 +387,9 @@ class _Search:
         if result.bound >= 1.0 - self._slack():
             return False
         for k in np.flatnonzero(self.open & ~self.claimed).tolist():
-            self.run.tighten(self.goals[k], self.goals[k].sign * self.goals[k].threshold, "the one-solve program")
+            goal = self.goals[k]
+            # the margin lies below the break, so that the break itself is not reached either
+            self.run.tighten(goal, float(np.nextafter(goal.sign * goal.threshold, -np.inf)), "the one-solve program")
         if not normal:
             self.open[:] = False
         self._refresh()
