@@ -23,7 +23,7 @@ def test_ladder_decides_the_networks_of_the_published_shapes(data_file: Any) -> 
     for file in files:
         name = file.stem.removeprefix("mnist_").removesuffix("_s0")
         network = read(file, check=False)
-        facts = stable(network, Box.full(0.0, 1.0, network.input_shape), time_limit=60.0)
+        facts = stable(network, Box.full(0.0, 1.0, network.input_shape), time_limit=40.0)
         if facts.undecided > LEFT.get(name, 0):
             wrong.append((name, facts.undecided, [(r.name, r.decided, r.seconds) for r in facts.rungs]))
         for stage in facts.stages:
