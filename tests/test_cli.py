@@ -202,7 +202,7 @@ def test_shape_mismatch_is_refused(run: Run, tmp_path: Path) -> None:
         (("--box", "0"), "--box"),
         (("--box", "0", "1", "--ball", "p.npy", "0.1"), "--ball"),
         (("--clip", "0", "1"), "--ball"),
-        (("--box", "0", "1", "--method", "one-solve"), "auto"),
+        (("--box", "0", "1", "--method", "two-solve"), "auto"),
         (("--box", "0", "1", "--backend", "nosuch"), "nosuch"),
         (("--nonsense",), "--nonsense"),
     ],
