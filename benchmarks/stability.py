@@ -151,7 +151,7 @@ def side_by_side(
     one = certified(name, network, domain, backend, "one-solve")
     yield one
     if tree:
-        yield certified(name, network, domain, backend, "one-solve", "in-tree", limit=60.0)
+        yield certified(name, network, domain, backend, "one-solve", "in-tree", limit=20.0)
     best = min((certified(name, network, domain, backend, "auto") for _ in range(3)), key=lambda row: row.seconds)
     yield best
     yield Faster(name, "one-solve", first.seconds / one.seconds, ONE)

@@ -218,9 +218,9 @@ def test_point_of_an_input_satisfies_the_program_and_claims_what_it_reaches() ->
         )
         search = one_solve._Search.of(run, run.goals())
         search._objective()
-        any_point = np.zeros(search.program.size)
+        any_point = np.zeros(search.model.program.size)
         x = box.sample(np.random.default_rng(seed), 1)[0]
-        any_point[search.inputs] = x
+        any_point[search.model.inputs] = x
         point = search._point(any_point)
         matrix = search.matrix
         activity = matrix.rows @ point
@@ -231,7 +231,7 @@ def test_point_of_an_input_satisfies_the_program_and_claims_what_it_reaches() ->
         values = network.values(x[None, :])
         for k, goal in enumerate(search.goals):
             reached = goal.sign * (values[goal.stage.pre][0, goal.neuron] - goal.threshold) > 0
-            assert point[search.loose[k]] == float(reached)
+            assert point[search.model.loose[k]] == float(reached)
         search.session.close()
 
 

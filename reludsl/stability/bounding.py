@@ -58,16 +58,14 @@ def tune(run: Run) -> None:
             run.tighten(goal, float(found[k]), "the optimised linear bound")
 
 
-def relax(run: Run) -> list[Goal]:
-    """A linear program with cuts for every open goal, over what it depends on; the goals that stay open."""
+def relax(run: Run) -> None:
+    """A linear program with cuts for every open goal, over what it depends on."""
     solver = run.solver()
     if solver is None:
-        return []
-    left: list[Goal] = []
+        return
     for stage in run.network.hidden:
         goals = [goal for goal in run.goals() if goal.stage is stage]
         if not goals or run.budget.spent():
-            left += goals
             continue
         run.ledger.bounds = crown(run.network, run.domain, run.ledger.bounds)
         with trusted(run, stage, solver):
@@ -88,9 +86,6 @@ def relax(run: Run) -> list[Goal]:
                         share = run.budget.share(2 * (len(goals) - k))
                         if not _bounded(run, model, pre[goal.neuron], point, goal, precision, share):
                             break
-                    if run.open(goal):
-                        left.append(goal)
-    return left
 
 
 def _bounded(

@@ -50,18 +50,9 @@ from reludsl.backend import (
 )
 from reludsl.certificate import dual_bound
 from reludsl.errors import InvalidInput, SolverFailed
-from reludsl.expr import Input, NodeVariable
-from reludsl.formulate import Compiled, compile_program
-from reludsl.passes import chosen_binaries, formulated, prune, sparsify, substitute
-from reludsl.program import Columns, Program, RowBlock
 from reludsl.solve import TOLERANCE
+from reludsl.stability.goal_program import GoalProgram
 from reludsl.stability.run import Goal, Run
-
-EPSILON = 1e-4
-"""Margin of a goal that was claimed and not confirmed, as a share of 1 + the neuron's largest magnitude."""
-
-BUDGET = 1e-6
-"""Of `reludsl.passes.sparsify`."""
 
 VAIN = 4
 """LP relaxations in a row that may bring nothing new before a tree is begun."""
@@ -124,28 +115,17 @@ class _Search:
     """The program of some goals on a solver.
 
     Args:
-        loose, strict: (k,) columns of p (margin -delta) and q (margin +epsilon) in the loaded program.
-        compiled, thinned: the network's program as it was compiled, and thinner, before its disjunctions were lowered.
-        inputs: where the network's input stands: rows of the trace.
-        z, z_offset, z_error: (k, columns), (k,) twice: each goal's pre-activation over the loaded columns.
         open: (k,) goals that nothing is known about yet.
-        asked: (k,) goals whose p is in the objective.
         claimed: (k,) goals that an incumbent claimed and the forward pass did not confirm.
+        asked: (k,) goals whose p is in the objective.
+        shown, harvested: points that the solver showed in the tree, and goals that these reached.
     """
 
     run: Run
     goals: list[Goal]
-    program: Program
+    model: GoalProgram
     matrix: Matrix
     session: Session
-    loose: IntArray
-    strict: IntArray
-    compiled: Compiled
-    thinned: Program
-    inputs: slice
-    z: sparse.csr_array
-    z_offset: FloatArray
-    z_error: FloatArray
     open: BoolArray
     claimed: BoolArray
     asked: BoolArray
@@ -158,40 +138,12 @@ class _Search:
     def of(cls, run: Run, goals: list[Goal]) -> _Search:
         solver = run.solver()
         assert solver is not None
-        point = Input(run.domain)
-        pre = run.network.trace(point).pre
-        wanted = [pre[stage.index] for stage in dict.fromkeys(goal.stage for goal in goals)]
-        compiled = compile_program(wanted, {run.network: run.ledger.bounds})
-        variables = {v.node: where for v, where in compiled.position.items() if isinstance(v, NodeVariable)}
-        column = np.array([variables[goal.stage.pre].start + goal.neuron for goal in goals])
-        # the pre-activations asked about stay columns: two rows each are about them, and their own are dense
-        among = np.ones(compiled.program.size, dtype=np.bool_)
-        among[column] = False
-        thinned = sparsify(substitute(prune(compiled.program), among), BUDGET)
-        plain = formulated(thinned).program
-        program, loose, strict = _with_goals(plain, column, goals, run)
-        matrix = program.matrix()
+        model = GoalProgram.of(goals, run.ledger.bounds)
+        matrix = model.program.matrix()
         require_matrix(solver, matrix)
+        session = solver.open(matrix, run.limits)
         none = np.zeros(len(goals), dtype=np.bool_)
-        trace = program.original
-        return cls(
-            run,
-            goals,
-            program,
-            matrix,
-            solver.open(matrix, run.limits),
-            loose,
-            strict,
-            compiled,
-            thinned,
-            compiled.position[point.variable],
-            sparse.csr_array(sparse.csr_array(trace.matrix)[column]),
-            trace.offset[column],
-            trace.error[column],
-            ~none,
-            none.copy(),
-            none.copy(),
-        )
+        return cls(run, goals, model, matrix, session, ~none, none.copy(), none.copy())
 
     # --- the two modes ------------------------------------------------------------------------------------------
 
@@ -235,12 +187,12 @@ class _Search:
             self.run.tell("one-solve, in the tree")
             if kind is PointKind.INCUMBENT and lazy:
                 # what an incumbent claims in vain would be claimed for ever
-                vain = self.open & ~self.claimed & (x[self.loose] > 0.5)
+                vain = self.open & ~self.claimed & (x[self.model.loose] > 0.5)
                 self.claimed |= vain
                 gone = np.union1d(gone, np.flatnonzero(vain))
             replies: list[Rows | Suggestion] = []
             if lazy and gone.size:
-                replies.append(_switched_off(self.loose[gone], x.size))
+                replies.append(_switched_off(self.model.loose[gone], x.size))
             elif suggest and gone.size:
                 replies.append(Suggestion(self._point(x)))
             return tuple(replies) or None
@@ -250,29 +202,6 @@ class _Search:
             return
         if result.x is not None:
             self._harvest(result.x)
-
-    def _point(self, x: FloatArray) -> FloatArray:
-        """The point of the program that belongs to the input of another: its forward pass, and what that reaches."""
-        inputs = self.run.domain.project(self.program.original(x)[self.inputs][None, :])
-        values = self.run.network.values(inputs)
-        whole = np.full(self.compiled.program.size, np.nan)
-        for variable, where in self.compiled.position.items():
-            if isinstance(variable, NodeVariable):
-                whole[where] = values[variable.node][0]
-        whole[self.inputs] = inputs[0]
-        # the columns that are left are some of the original ones: rows of the trace with a single 1
-        trace = self.thinned.original
-        single = (np.diff(trace.matrix.indptr) == 1) & (trace.offset == 0)
-        rows = np.flatnonzero(single)
-        entry = trace.matrix.indptr[rows]
-        rows, entry = rows[trace.matrix.data[entry] == 1.0], entry[trace.matrix.data[entry] == 1.0]
-        point = np.full(self.thinned.size, np.nan)
-        point[trace.matrix.indices[entry]] = whole[rows]
-        z = self.z[:, : self.thinned.size] @ point + self.z_offset
-        sign = np.array([goal.sign for goal in self.goals])
-        beyond = sign * (z - np.array([goal.threshold for goal in self.goals])) > 0
-        claims = (beyond & self.asked).astype(np.float64), np.zeros(len(self.goals))
-        return np.concatenate([point, chosen_binaries(self.thinned, point), *claims])
 
     # --- steps --------------------------------------------------------------------------------------------------
 
@@ -290,8 +219,8 @@ class _Search:
 
     def _refresh(self) -> None:
         """Forget the goals that bounds and witnesses have settled."""
-        for k in np.flatnonzero(self.open).tolist():
-            self.open[k] = self.run.open(self.goals[k])
+        left = set(self.run.goals())
+        self.open &= [goal in left for goal in self.goals]
 
     def _probe(self) -> None:
         """The LP bound of every goal by itself: where it does not pass the break, p is 0 in every solution.
@@ -304,22 +233,22 @@ class _Search:
                 return
             if not (self.open[k] and self.run.open(goal)):
                 continue
-            row = goal.sign * self.z[[k]].toarray()[0]
+            row = goal.sign * self.model.z[[k]].toarray()[0]
             self.session.set_cost(np.flatnonzero(row), row[row != 0], Sense.MAXIMIZE)
             result = self._solve(relax=True)
             if result.x is not None:
                 self._harvest(result.x)
             if result.row_duals is None:
                 continue
-            constant = goal.sign * self.z_offset[k]
-            bound = numeric.sum_up(dual_bound(self.matrix, row, result.row_duals), constant, self.z_error[k])
+            constant = goal.sign * self.model.z_offset[k]
+            bound = numeric.sum_up(dual_bound(self.matrix, row, result.row_duals), constant, self.model.z_error[k])
             self.run.tighten(goal, bound, "the LP relaxation")
 
     def _objective(self, weight: FloatArray | None = None) -> None:
         """p of every goal that is left, q instead where p was claimed in vain; the others are switched off."""
         normal, aside = self.open & ~self.claimed, self.open & self.claimed
         self.asked = normal
-        index = np.concatenate([self.loose, self.strict])
+        index = np.concatenate([self.model.loose, self.model.strict])
         on = np.concatenate([normal, aside]).astype(np.float64)
         self.session.set_bounds(index, np.zeros(index.size), on)
         chosen = np.flatnonzero(on)
@@ -367,16 +296,20 @@ class _Search:
 
     def _harvest(self, x: FloatArray) -> None:
         """Run the input of a point, and forget the goals that it reaches."""
-        point = self.program.original(x)[self.inputs]
-        self.run.ledger.witnesses.add(self.run.domain.project(point[None, :]))
+        self.run.ledger.witnesses.add(self.run.domain.project(self.model.input_of(x)))
         self._refresh()
+
+    def _point(self, x: FloatArray) -> FloatArray:
+        """The point that belongs to the input of another one."""
+        inputs = self.run.domain.project(self.model.input_of(x))
+        return self.model.point_of(self.run.network.values(inputs), inputs, self.asked)
 
     def _learn(self, x: FloatArray) -> None:
         """Harvest an incumbent, and take aside what it claims in vain."""
         self._harvest(x)
         # q claimed in vain: the solver's tolerances reach further than epsilon
-        self.open &= ~(self.claimed & (x[self.strict] > 0.5))
-        self.claimed |= self.open & (x[self.loose] > 0.5)
+        self.open &= ~(self.claimed & (x[self.model.strict] > 0.5))
+        self.claimed |= self.open & (x[self.model.loose] > 0.5)
 
     def _closed(self, result: Result, normal: bool = False) -> bool:
         """Whether the bound proves that no goal of the objective can be reached; those with p are settled then."""
@@ -414,47 +347,3 @@ def _switched_off(columns: IntArray, width: int) -> Rows:
     count = columns.size
     matrix = sparse.csr_array((np.ones(count), (np.arange(count), columns)), shape=(count, width))
     return Rows(matrix, np.full(count, -np.inf), np.zeros(count))
-
-
-def _with_goals(plain: Program, column: IntArray, goals: list[Goal], run: Run) -> tuple[Program, IntArray, IntArray]:
-    """The program with p and q, and the rows that tie them to the pre-activations.
-
-    p = 1  =>  sign (z - break) >= margin  is the row  sign z - (margin - low) p >= low + sign break,  low the smallest
-    sign (z - break) of the bounds.
-
-    Args:
-        column: (k,) the original column of each goal's pre-activation.
-    """
-    count, width = len(goals), plain.size
-    sign = np.array([goal.sign for goal in goals])
-    threshold = np.array([goal.threshold for goal in goals])
-    boxes = [run.ledger.bounds.pre(goal.stage) for goal in goals]
-    lower = np.array([box.lower[goal.neuron] for box, goal in zip(boxes, goals)])
-    upper = np.array([box.upper[goal.neuron] for box, goal in zip(boxes, goals)])
-    low = np.where(sign > 0, lower, -upper) - sign * threshold
-    reach = np.maximum(np.abs(lower), np.abs(upper))
-    largest = float(np.abs([plain.lower, plain.upper]).max(initial=0.0))
-    # what the tolerance of the rows may move z by, through all layers of columns
-    delta = 10 * TOLERANCE * (1.0 + largest)
-    trace = plain.original
-    z = sparse.csr_array(trace.matrix)[column]
-    offset, error = trace.offset[column], trace.error[column]
-    blocks, rows = [], []
-    for name, margin, place in (
-        ("goals", np.full(count, -delta) - error, 0),
-        ("goals.strict", EPSILON * (1.0 + reach), count),
-    ):
-        on = np.zeros(count)
-        blocks.append(Columns(name, on, np.ones(count), np.ones(count, dtype=np.bool_)))
-        own = sparse.csr_array(
-            (-(margin - low), (np.arange(count), place + np.arange(count))), shape=(count, 2 * count)
-        )
-        matrix = sparse.csr_array(sparse.hstack([sparse.diags_array(sign) @ z, own], format="csr"))
-        # a hair of room for the rounding of these sides
-        side = low + sign * (threshold - offset) - error - 1e-9 * (1.0 + reach)
-        rows.append(
-            RowBlock(f"{name}.reached", matrix, side, np.full(count, np.inf), np.full(count, -1, dtype=np.int64))
-        )
-    wide = plain.with_columns(*blocks)
-    program = Program(wide.columns, (*wide.rows, *rows), wide.disjunctions, None, wide.trace, wide.indicators)
-    return program, width + np.arange(count), width + count + np.arange(count)

@@ -16,7 +16,7 @@ from reludsl.errors import MissingBackend, SolverFailed
 from reludsl.network import Network, Stage
 from reludsl.progress import OnProgress, Progress
 from reludsl.stability.budget import Budget
-from reludsl.stability.facts import UNKNOWN, Ledger, Rung, Unknown
+from reludsl.stability.facts import Ledger, Rung, Unknown
 
 SAVE_EVERY = 5.0
 """Seconds between two checkpoints of a run that is at work."""
@@ -117,8 +117,6 @@ class Run:
 
     def open(self, goal: Goal) -> bool:
         """The neuron is undecided, and nothing says yet whether it passes this break in this direction."""
-        if self.ledger.pieces(goal.stage)[goal.neuron] != UNKNOWN:
-            return False
         goals = self.ledger.goals(goal.stage)
         same = (goals.neuron == goal.neuron) & (goals.sign == goal.sign) & (goals.threshold == goal.threshold)
         return bool(same.any())
