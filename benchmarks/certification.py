@@ -23,12 +23,13 @@ def main(words: Sequence[str] | None = None) -> int:
     """Measure and write; 1 when a ratio is below what is asked."""
     parser = argparse.ArgumentParser(prog="benchmarks.certification", description=__doc__)
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the page")
+    parser.add_argument("--networks", nargs="*", default=SIDE_BY_SIDE, help="on which the methods stand side by side")
     parser.add_argument("--time-limit", type=float, default=60.0, help="seconds of the ladder per network")
     given = parser.parse_args(words)
     if not (DATA / "mnist_nets").exists():
         parser.error(f"{DATA} holds no mnist_nets; set RELUDSL_DATA")
     lines, ratios = [], []
-    for name in SIDE_BY_SIDE:
+    for name in given.networks:
         network, domain = load(name)
         most = 20 if "200" in name else None
         for found in side_by_side(name, network, domain, plugins.default(), most, True):

@@ -197,7 +197,9 @@ class _Search:
                 replies.append(Suggestion(self._point(x)))
             return tuple(replies) or None
 
-        result = self._solve(stop_bound=1.0 - 2 * self._slack(), on_point=on_point)
+        # of the time that is left the half: what the tree leaves is closed by restarts
+        half = self.run.budget.share(2)
+        result = self._solve(stop_bound=1.0 - 2 * self._slack(), on_point=on_point, time_limit=half)
         if lazy and self._closed(result, normal=True):
             return
         if result.x is not None:
@@ -276,7 +278,8 @@ class _Search:
         self.run.tell("one-solve")
         if "on_point" not in asked and Capability.INCUMBENT_EVENTS in self._capabilities and "relax" not in asked:
             asked["on_point"] = self._harvesting
-        result = self.session.solve(time_limit=self.run.budget.left(), **asked)  # type: ignore[arg-type]
+        asked.setdefault("time_limit", self.run.budget.left())
+        result = self.session.solve(**asked)  # type: ignore[arg-type]
         if result.status is Status.INTERRUPTED:
             if result.x is not None:
                 self._harvest(result.x)
