@@ -53,6 +53,9 @@ RELATIVE = 1e-9
 HOPELESS = 8.0
 """Rounds of cuts like the last that a bound may be away from where it would be enough."""
 
+PATIENCE = 1.0
+"""Seconds of rounds that a program gets before anybody asks how far they lead: those of small programs take nothing."""
+
 MOST_CUTS = 400
 """Rows that cuts may add before a program is loaded anew without them."""
 
@@ -300,7 +303,8 @@ class Model:
             missing.append(numeric.sum_up(proved, sign * constant, lost) - sign * stop_bound)
             # the gains of rounds fall: where so many like the last would not do, the rest will not
             hopeless = len(missing) > 3 and missing[-1] > HOPELESS * (missing[-3] - missing[-1]) / 2
-            return missing[-1] <= 0 or (relax and hopeless)
+            dear = time.perf_counter() - began > PATIENCE
+            return missing[-1] <= 0 or (relax and hopeless and dear)
 
         if part.neurons:
             if part.matrix.rows.shape[0] > part.plain.rows.shape[0] + MOST_CUTS:
