@@ -69,10 +69,12 @@ SMALL = ["11x11", "15x7", "18x4", "21x1", "4x18", "7x15"]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", SMALL)
-def test_small_published_networks_have_nothing_to_lose_on_all_pictures(size: str, data_file: Any) -> None:
+def test_small_published_networks_lose_what_never_switches_on_all_pictures(size: str, data_file: Any) -> None:
     network = read(data_file(f"mnist_nets/mnist_{size}_l1_0_s0.onnx"), check=False)
     result = compress(network, PIXELS, time_limit=SECONDS)
-    assert result.network is network
+    # one neuron of 4x18 has negative weights and no bias: its maximum is exactly 0
+    assert result.network.neurons == network.neurons - (size == "4x18")
+    assert (result.network is network) == (size != "4x18")
     assert result.proved
 
 
