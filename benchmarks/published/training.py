@@ -22,8 +22,8 @@ from reludsl.network import Network
 Say = Callable[[str], None]
 
 ADAM_RATE = 1e-3
-"""Autoencoders are trained by Adam at this rate: by the published SGD their bottlenecks die, and nothing but the mean
-image is learnt, at any rate that was tried from 0.01 to 5."""
+"""Autoencoders are trained by Adam at this rate: by SGD they learnt nothing but the mean image, their loss 0.0675, in
+every trial (50-10-50, rates from 0.01 to 5, up to 121 epochs)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
