@@ -501,6 +501,22 @@ class LimitSticks(Faithful):
         return super().solve(**{**asked, "time_limit": self.limit})
 
 
+class TreesCountAgainstLimits(Faithful):
+    """HiGHS counts the limit of an LP from the session's first solve on."""
+
+    spent = 0.0
+
+    def solve(self, **asked: Any) -> Result:
+        began = time.perf_counter()
+        limit = asked.get("time_limit")
+        if asked.get("relax") and limit is not None and self.spent > limit:
+            return Result(Status.LIMIT)
+        try:
+            return super().solve(**asked)
+        finally:
+            self.spent += time.perf_counter() - began
+
+
 class TinyDropped(Faithful):
     """HiGHS drops coefficients below 1e-9 unless told otherwise."""
 
@@ -660,6 +676,7 @@ FAULTS: tuple[tuple[Broken, str], ...] = (
     (Broken(OffsetForgotten), "offset_is_counted"),
     (Broken(OffsetForgottenInBound), "offset_is_counted"),
     (Broken(BoundOfTheOtherSense), "sense_is_kept"),
+    (Broken(TreesCountAgainstLimits), "limits_of_linear_programs_begin_with_them"),
     (Broken(LimitSticks), "time_limit_does_not_stick"),
     (Broken(TinyDropped), "tiny_coefficients_count_or_are_disowned"),
     (Broken(FractionalBoundsRounded), "fractional_bounds_round_inwards"),

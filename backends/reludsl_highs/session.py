@@ -164,7 +164,9 @@ class HighsSession:
         self._set("mip_rel_gap", float(gap))
         self._set("mip_abs_gap", float(gap))
         self._set("solve_relaxation", bool(self._integral and not integral))
-        self._set("time_limit", math.inf if time_limit is None else max(float(time_limit), 0.0))
+        # HiGHS counts a limit of an LP from its first run on, and one of a tree from this run on
+        began = 0.0 if integral else float(self._highs.getRunTime())
+        self._set("time_limit", math.inf if time_limit is None else began + max(float(time_limit), 0.0))
         if integral:
             # A MIP begins from scratch: an incumbent of an earlier objective is not trusted for this one.
             self._highs.clearSolver()

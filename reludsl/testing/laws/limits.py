@@ -134,6 +134,22 @@ def law_limits_are_per_solve(backend: Backend) -> None:
             hold(time.perf_counter() - began > 0.2, "the clock stands still")
 
 
+def law_limits_of_linear_programs_begin_with_them(backend: Backend) -> None:
+    """What a session has spent on trees is not counted against the limit of a linear program after them."""
+    problem = knapsack(11)
+    with opened(backend, problem) as session:
+        began = time.perf_counter()
+        while time.perf_counter() - began < 0.6:
+            session.solve()
+        for _ in range(3):
+            asked = time.perf_counter()
+            answer = session.solve(relax=True, time_limit=0.25)
+            hold(
+                answer.status is Status.OPTIMAL or time.perf_counter() - asked >= 0.25,
+                f"status {answer.status.name} at once, after trees had taken more than the limit",
+            )
+
+
 def law_gap_zero_means_zero(backend: Backend) -> None:
     """The last unit of an objective of 100 000 counts: a relative gap of 1e-4 would stop ten units early."""
     for sense, sign in ((Sense.MAXIMIZE, 1.0), (Sense.MINIMIZE, -1.0)):
