@@ -11,6 +11,8 @@ import enum
 import hashlib
 import io
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -145,7 +147,7 @@ def read_arrays(path: str | os.PathLike[str], kind: str, of: str, what: str) -> 
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as held:
             arrays = {key: held[key] for key in held.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise FileProblem(
             f"{path}: is no .npz file ({first_line(error)}), so that no {what} are in it; check the path"
         ) from None

@@ -34,6 +34,7 @@ from reludsl.backend import (
     Sense,
     Session,
     Status,
+    Stop,
     require,
     require_matrix,
 )
@@ -169,12 +170,7 @@ class Model:
         require_matrix(self.backend, matrix)
         if matrix.integer.any():
             require(self.backend, Capability.MILP, "use method='lp', or a backend with integer columns")
-        scale = _scale(matrix)
-        if scale >= LARGEST:
-            raise SolverFailed(
-                f"the program holds numbers up to {scale:.1g}, which solvers take for infinite or refuse; "
-                "scale the network's inputs or weights"
-            )
+        scale = solvable_scale(matrix)
         session = self.backend.open(matrix, self.limits)
         return _Loaded(lowered, matrix, matrix, session, columns, scale, lowering.neurons)
 
@@ -223,7 +219,7 @@ class Model:
             precision: how far the bound may be off, in the unit of the columns asked about: the program then holds what
                 they depend on by more than this alone (see `reludsl.passes.slim`), far less where weights are small.
             on_inputs: called with the inputs of every incumbent, where the solver shows them, and of every LP of a
-                formulation with cuts.
+                formulation with cuts, where `Stop` ends the rounds.
         """
         index, value, offset = self.compiled.row(expr)
         cost = np.zeros(self.compiled.program.size)
@@ -295,8 +291,11 @@ class Model:
         missing: list[float] = []
 
         def enough(result: Result, matrix: Matrix) -> bool:
-            if on_point is not None and result.x is not None:
-                on_point(PointKind.NODE, result.x, result.objective or 0.0, sign * np.inf)
+            reply: Reply = None
+            if on_point is not None and result.x is not None and result.objective is not None:
+                reply = on_point(PointKind.NODE, result.x, result.objective, sign * np.inf)
+            if isinstance(reply, Stop):
+                return True
             if stop_bound is None or result.row_duals is None:
                 return False
             proved = dual_bound(matrix, sign * row, sign * result.row_duals)
@@ -383,10 +382,22 @@ class Model:
         }
 
 
-def _scale(matrix: Matrix) -> float:
-    """The largest number in a program: column bounds, coefficients, finite row sides."""
+def solvable_scale(matrix: Matrix) -> float:
+    """The largest number in a program: column bounds, coefficients, finite row sides.
+
+    Where it is 1 / `TOLERANCE` or more, the bound of a tree proves nothing: a tolerance times it is no small thing.
+
+    Raises:
+        SolverFailed: it is so large that solvers take it for infinite.
+    """
     arrays = (matrix.lower, matrix.upper, matrix.rows.data, matrix.row_lower, matrix.row_upper)
-    return max(float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in arrays)
+    scale = max(float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in arrays)
+    if scale >= LARGEST:
+        raise SolverFailed(
+            f"the program holds numbers up to {scale:.1g}, which solvers take for infinite or refuse; "
+            "scale the network's inputs or weights"
+        )
+    return scale
 
 
 def _objective_error(cost: FloatArray, trace: AffineMap, program: Program) -> float:

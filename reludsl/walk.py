@@ -7,7 +7,7 @@ Gradients stop at such borders, where the slope on either side points back; a wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,11 +51,18 @@ class Walker:
     backend: Backend
     limits: Limits
 
-    def from_point(self, start: FloatArray, steps: int) -> Iterator[FloatArray]:
-        """The input that each step came to, as long as it is better than the one before."""
+    def from_point(
+        self, start: FloatArray, steps: int, left: Callable[[], float | None] = lambda: None
+    ) -> Iterator[FloatArray]:
+        """The input that each step came to, as long as it is better than the one before.
+
+        Args:
+            start: (input_size,) in the domain.
+            left: seconds that are left for it, asked before every step; None without limit.
+        """
         here, best = start, self.value(start[None, :])[0]
         for _ in range(steps):
-            target = self._best_in_region(here)
+            target = self._best_in_region(here, left())
             if target is None:
                 return
             batch = self.domain.project(here + LENGTHS[:, None] * (target - here))
@@ -70,7 +77,7 @@ class Walker:
         """sign * z[neuron] at some inputs: (m, input_size) -> (m,)."""
         return self.sign * self.network.values(points, self.stage.pre)[self.stage.pre][:, self.neuron]
 
-    def _best_in_region(self, here: FloatArray) -> FloatArray | None:
+    def _best_in_region(self, here: FloatArray, seconds: float | None) -> FloatArray | None:
         values = self.network.values(here[None, :], self.stage.pre)
         cone = self.network.cone(self.stage.pre)
         if not all(isinstance(node.layer, AffineLayer) or elementwise(node.layer) for node in cone):
@@ -88,7 +95,8 @@ class Walker:
         row = np.zeros((1, self.stage.size))
         row[0, self.neuron] = self.sign
         cost = self._slopes(values, self.stage.pre, row)[0]
-        return self._solve(here, np.concatenate(slopes), np.concatenate(low), np.concatenate(high), cost)
+        region = np.concatenate(slopes), np.concatenate(low), np.concatenate(high)
+        return self._solve(here, *region, cost, seconds)
 
     def _slopes(self, values: dict[str, FloatArray], name: str, rows: FloatArray) -> FloatArray:
         """Derivatives of some combinations of a node's values with respect to the input: (k, input_size)."""
@@ -96,7 +104,13 @@ class Walker:
         return self.network.gradient(repeated, name, rows)
 
     def _solve(
-        self, here: FloatArray, slopes: FloatArray, low: FloatArray, high: FloatArray, cost: FloatArray
+        self,
+        here: FloatArray,
+        slopes: FloatArray,
+        low: FloatArray,
+        high: FloatArray,
+        cost: FloatArray,
+        seconds: float | None,
     ) -> FloatArray | None:
         extra = self.domain.constraints()
         box = self.domain.enclosure
@@ -114,7 +128,7 @@ class Walker:
         session = self.backend.open(matrix, self.limits)
         try:
             session.set_cost(np.arange(n), cost, Sense.MAXIMIZE)
-            result = session.solve(time_limit=10.0)
+            result = session.solve(time_limit=seconds)
         finally:
             session.close()
         if result.status is Status.INTERRUPTED:

@@ -121,9 +121,11 @@ def test_checkpoint_of_another_network_or_domain_is_refused(tmp_path: Path) -> N
         stable(network, Box.full(0.0, 0.5, (4,)), checkpoint=file)
     with pytest.raises(InvalidInput, match="another network or domain"):
         stable(random_graph(3), Box.full(0.0, 1.0, (random_graph(3).input_size,)), checkpoint=file)
-    file.write_bytes(b"no zip file")
-    with pytest.raises(FileProblem, match=r"no \.npz file"):
-        stable(network, box, checkpoint=file)
+    whole = file.read_bytes()
+    for damaged in (b"no zip file", whole[: len(whole) // 2], whole[:200] + bytes(200) + whole[400:]):
+        file.write_bytes(damaged)
+        with pytest.raises(FileProblem, match=r"no \.npz file"):
+            stable(network, box, checkpoint=file)
 
 
 def test_bounds_are_saved_and_loaded_bit_for_bit(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reludsl.bounds import crown
 from reludsl.compress import compress
 from reludsl.data import path
-from reludsl.domain import Ball, Box
+from reludsl.domain import Ball, Box, Norm
 from reludsl.exact import exactly
 from reludsl.io import read
 from reludsl.layers import Affine, relu
@@ -152,18 +152,18 @@ def test_ball_around_a_picture_leaves_fewer_neurons_and_the_same_function() -> N
     assert sizes == sorted(sizes, reverse=True)
 
 
-@pytest.mark.parametrize("norm", ["linf", "l1"])
-def test_balls_of_either_norm_are_domains_of_a_compression(norm: str) -> None:
+@pytest.mark.parametrize("norm", list(Norm))
+def test_balls_of_either_norm_are_domains_of_a_compression(norm: Norm) -> None:
     rng = np.random.default_rng(1)
     net = Network.chain(
         [Affine(rng.normal(size=(20, 3)), rng.normal(size=20)), relu, Affine(rng.normal(size=(1, 20)), np.zeros(1))],
         (3,),
     )
-    near = Ball(np.array([0.2, -0.3, 0.1]), 0.1, norm=norm)  # type: ignore[arg-type]
+    near = Ball(np.array([0.2, -0.3, 0.1]), 0.1, norm=norm)
     local = compress(net, near)
     # one output, nothing to choose from: a regression
     assert local.proved
-    assert local.network.neurons <= 4
+    assert local.network.neurons <= {Norm.L1: 4, Norm.LINF: 6}[norm]
     x = near.sample(rng, 200)
     np.testing.assert_allclose(local.network(x), net(x), atol=1e-5)
 

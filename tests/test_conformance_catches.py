@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -246,7 +247,7 @@ class Remembering(Faithful):
         return session
 
 
-class Filtered(Faithful):
+class Filtered(Faithful, ABC):
     """Hands replies on as `passed` says."""
 
     def solve(self, **asked: Any) -> Result:
@@ -259,8 +260,9 @@ class Filtered(Faithful):
 
         return super().solve(**{**asked, "on_point": on_point})
 
+    @abstractmethod
     def passed(self, reply: Reply, kind: PointKind) -> Reply:
-        raise NotImplementedError
+        """What is left of a reply."""
 
 
 class RowsFromCallbackLost(Filtered):

@@ -202,3 +202,9 @@ ERRORS: list[tuple[str, Callable[[], Domain]]] = [
 def test_domain_without_meaning_is_refused(word: str, build: Callable[[], Domain]) -> None:
     with pytest.raises(InvalidInput, match=word):
         build()
+
+
+def test_norm_by_another_name_is_refused_and_never_taken_for_the_smaller_ball() -> None:
+    for name in ("linf", "l1", "inf", 1, None):
+        with pytest.raises(InvalidInput, match=r"Norm\.LINF or Norm\.L1"):
+            Ball(np.zeros(2), 1.0, name)  # type: ignore[arg-type]

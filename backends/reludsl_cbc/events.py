@@ -7,6 +7,7 @@ tree within a few nodes; its outcome is then thrown away.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from reludsl_cbc.model import CbcModel
 __all__ = ["Callback", "NodeEvents"]
 
 
-class Callback:
+class Callback(ABC):
     """What python-mip calls a generator of constraints, for the one solve of one model."""
 
     def __init__(self) -> None:
@@ -47,9 +48,9 @@ class Callback:
         except BaseException as error:  # whatever it is, it is raised again once CBC has returned
             self._error = error
 
+    @abstractmethod
     def _look(self, model: Any, columns: list[Any]) -> None:
         """Look at the point that these columns of the solver's model have."""
-        raise NotImplementedError
 
 
 class NodeEvents(Callback):

@@ -33,7 +33,7 @@ class Ball:
         clip: (low, high), scalars or arrays: the ball is intersected with this box.
 
     Raises:
-        InvalidInput: a negative or infinite radius, NaN, a ball that does not meet the clip.
+        InvalidInput: a negative or infinite radius, NaN, a norm that is no `Norm`, a ball that does not meet the clip.
 
     >>> Ball([0.5, 0.5], 0.25, Norm.L1).support(np.array([[2.0, 1.0]])).round(9)
     array([2.])
@@ -52,6 +52,11 @@ class Ball:
             raise InvalidInput("the centre of the ball is not finite; give a point")
         if not (math.isfinite(self.radius) and self.radius >= 0):
             raise InvalidInput(f"the radius of the ball is {self.radius}; give a finite number >= 0")
+        if not isinstance(self.norm, Norm):
+            raise InvalidInput(
+                f"the norm of the ball is {self.norm!r}, which is none, and proofs would be about another set than you "
+                "mean; write Norm.LINF or Norm.L1"
+            )
         slop = numeric.UNIT * (np.abs(centre) + self.radius)
         low, high = centre - self.radius, centre + self.radius
         outer_low, outer_high = numeric.down(low, slop), numeric.up(high, slop)

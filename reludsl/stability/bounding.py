@@ -14,6 +14,7 @@ import numpy as np
 
 from reludsl.backend import Backend, BoolArray, PointKind, Reply, Status
 from reludsl.bounds import Bounds, crown, optimised, optimised_upper
+from reludsl.domain import Box
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.expr import Expr, Input, InputVariable
 from reludsl.formulate import compile_program
@@ -53,9 +54,11 @@ def tune(run: Run) -> None:
         found = optimised_upper(
             run.network, run.domain, stage.pre, rows, bounds.boxes, enough=enough, stop=run.budget.spent
         )
-        for k in range(len(goals)):
-            goal = Goal(stage, int(goals.neuron[k]), float(goals.sign[k]), float(goals.threshold[k]))
-            run.tighten(goal, float(found[k]), "the optimised linear bound")
+        box, rising = bounds.pre(stage), goals.sign > 0
+        lower, upper = box.lower.copy(), box.upper.copy()
+        np.minimum.at(upper, goals.neuron[rising], found[rising])
+        np.maximum.at(lower, goals.neuron[~rising], -found[~rising])
+        run.ledger.bounds = bounds.tightened({stage.pre: Box(lower, upper)})
 
 
 def relax(run: Run) -> None:

@@ -32,7 +32,7 @@ from reludsl.stability.budget import Budget
 from reludsl.stability.checkpoint import Checkpoint
 from reludsl.stability.facts import UNKNOWN, Facts, Ledger, Rung, StageFacts, Unknown
 from reludsl.stability.one_solve import Mode, one_solve
-from reludsl.stability.run import Run
+from reludsl.stability.run import OUT_OF_TIME, Run
 from reludsl.stability.searches import ascents, jumps, walks
 from reludsl.stability.solves import integers, per_neuron
 from reludsl.witness import Witnesses, seeds
@@ -114,7 +114,7 @@ def stable(
     _climb(run, chosen, how, data)
     for goal in run.goals():
         if (goal.stage.index, goal.neuron) not in ledger.unknown:
-            run.unknown(goal, "the time limit was reached before it", 0.0)
+            run.unknown(goal, OUT_OF_TIME, 0.0)
     if saved is not None:
         saved.save(ledger)
     return _report(ledger, domain, time.perf_counter() - start)

@@ -143,7 +143,7 @@ def _with_goals(
         )
         matrix = sparse.csr_array(sparse.hstack([sparse.diags_array(sign) @ z, own], format="csr"))
         # a hair of room for the rounding of these sides
-        side = low + sign * (threshold - offset) - error - 1e-9 * (1.0 + reach)
+        side = low + sign * (threshold - offset) - error - 1e-9 * (1.0 + reach + np.abs(offset))
         rows.append(
             RowBlock(f"{name}.reached", matrix, side, np.full(count, np.inf), np.full(count, -1, dtype=np.int64))
         )

@@ -37,6 +37,7 @@ from reludsl.backend import (
     FloatArray,
     IntArray,
     Matrix,
+    OnPoint,
     PointKind,
     Reply,
     Result,
@@ -50,9 +51,9 @@ from reludsl.backend import (
 )
 from reludsl.certificate import dual_bound
 from reludsl.errors import InvalidInput, SolverFailed
-from reludsl.solve import TOLERANCE
+from reludsl.solve import TOLERANCE, solvable_scale
 from reludsl.stability.goal_program import GoalProgram
-from reludsl.stability.run import Goal, Run
+from reludsl.stability.run import OUT_OF_TIME, Goal, Run
 
 VAIN = 4
 """LP relaxations in a row that may bring nothing new before a tree is begun."""
@@ -95,8 +96,9 @@ def one_solve(run: Run, mode: Mode = Mode.RESTART) -> bool:
     require(
         solver, Capability.MILP | Capability.BOUND, "a bound has to prove that nothing is left; use backend='highs'"
     )
-    search, before = _Search.of(run, goals), run.ledger.bounds
+    before, search = run.ledger.bounds, None
     try:
+        search = _Search.of(run, goals)
         if mode is Mode.IN_TREE:
             search.in_tree()
         return search.restart()
@@ -107,7 +109,8 @@ def one_solve(run: Run, mode: Mode = Mode.RESTART) -> bool:
             run.unknown(goal, f"{solver.name} cannot be trusted here: {error}", 0.0)
         return False
     finally:
-        search.session.close()
+        if search is not None:
+            search.session.close()
 
 
 @dataclass(slots=True, eq=False)
@@ -118,6 +121,7 @@ class _Search:
         open: (k,) goals that nothing is known about yet.
         claimed: (k,) goals that an incumbent claimed and the forward pass did not confirm.
         asked: (k,) goals whose p is in the objective.
+        scale: largest number in the program.
         shown, harvested: points that the solver showed in the tree, and goals that these reached.
     """
 
@@ -129,7 +133,7 @@ class _Search:
     open: BoolArray
     claimed: BoolArray
     asked: BoolArray
-    solves: int = 0
+    scale: float
     shown: int = 0
     harvested: int = 0
     best: float = field(default=np.inf)
@@ -141,9 +145,10 @@ class _Search:
         model = GoalProgram.of(goals, run.ledger.bounds)
         matrix = model.program.matrix()
         require_matrix(solver, matrix)
+        scale = solvable_scale(matrix)
         session = solver.open(matrix, run.limits)
         none = np.zeros(len(goals), dtype=np.bool_)
-        return cls(run, goals, model, matrix, session, ~none, none.copy(), none.copy())
+        return cls(run, goals, model, matrix, session, ~none, none.copy(), none.copy(), scale)
 
     # --- the two modes ------------------------------------------------------------------------------------------
 
@@ -212,7 +217,7 @@ class _Search:
         self._refresh()
         if self.run.budget.spent():
             for goal in self._still_open():
-                self.run.unknown(goal, "the time limit was reached before it", 0.0)
+                self.run.unknown(goal, OUT_OF_TIME, 0.0)
             return False
         return bool(self.open.any())
 
@@ -273,13 +278,26 @@ class _Search:
             self._harvest(result.x)
             vain = 0 if int(self.open.sum()) < before else vain + 1
 
-    def _solve(self, **asked: object) -> Result:
-        self.solves += 1
+    def _solve(
+        self,
+        *,
+        relax: bool = False,
+        stop_bound: float | None = None,
+        stop_objective: float | None = None,
+        on_point: OnPoint | None = None,
+        time_limit: float | None = None,
+    ) -> Result:
+        """Solve, by default in all the time that is left and with every incumbent harvested."""
         self.run.tell("one-solve")
-        if "on_point" not in asked and Capability.INCUMBENT_EVENTS in self._capabilities and "relax" not in asked:
-            asked["on_point"] = self._harvesting
-        asked.setdefault("time_limit", self.run.budget.left())
-        result = self.session.solve(**asked)  # type: ignore[arg-type]
+        if on_point is None and not relax and Capability.INCUMBENT_EVENTS in self._capabilities:
+            on_point = self._harvesting
+        result = self.session.solve(
+            relax=relax,
+            time_limit=self.run.budget.left() if time_limit is None else time_limit,
+            stop_bound=stop_bound,
+            stop_objective=stop_objective,
+            on_point=on_point,
+        )
         if result.status is Status.INTERRUPTED:
             if result.x is not None:
                 self._harvest(result.x)
@@ -318,6 +336,8 @@ class _Search:
         """Whether the bound proves that no goal of the objective can be reached; those with p are settled then."""
         if not result.trusted or result.bound is None or result.status in (Status.FAILED, Status.INFEASIBLE):
             return False
+        if self.scale * TOLERANCE >= 1.0:
+            return False
         self.best = float(result.bound)
         # trusted: an integer program's bound is the solver's word, within its tolerances
         if result.bound >= 1.0 - self._slack():
@@ -336,6 +356,8 @@ class _Search:
         assert solver is not None
         for goal in self._still_open():
             reason = f"{solver.name}: {result.note or result.status.value}"
+            if self.scale * TOLERANCE >= 1.0:
+                reason = f"numbers up to {self.scale:.1g} are beyond the solver's tolerance; scale inputs or weights"
             if result.status is Status.LIMIT:
                 reason = f"time limit; the one-solve program's bound is {self.best:.3g}, it proves below 1"
             self.run.unknown(goal, reason, result.seconds)

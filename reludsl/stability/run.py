@@ -22,6 +22,10 @@ SAVE_EVERY = 5.0
 """Seconds between two checkpoints of a run that is at work."""
 
 
+OUT_OF_TIME = "the time limit, or an interrupt, came before it"
+"""Why a goal is open that nobody got to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """One thing to be shown or refuted: `sign * z[neuron] > sign * threshold` somewhere on the domain.
@@ -69,19 +73,14 @@ class Run:
     def network(self) -> Network:
         return self.ledger.bounds.network
 
-    def tell(self, step: str, goal: Goal | None = None) -> int:
-        """Say where the run stands, and save it now and then; the number of decided neurons."""
+    def tell(self, step: str, goal: Goal | None = None) -> None:
+        """Say where the run stands, and save it now and then."""
         decided = self.ledger.decided()
         bound = None if goal is None else self.proved(goal) - goal.sign * goal.threshold
         self.progress(Progress(step, decided, self.network.neurons, self.budget.left(), bound))
         if time.perf_counter() - self._saved >= SAVE_EVERY:
-            self.checkpoint()
-        return decided
-
-    def checkpoint(self) -> None:
-        """Save what is proved by now."""
-        self.save(self.ledger)
-        self._saved = time.perf_counter()
+            self.save(self.ledger)
+            self._saved = time.perf_counter()
 
     @contextmanager
     def rung(self, name: str) -> Iterator[None]:

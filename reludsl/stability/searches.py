@@ -72,7 +72,7 @@ def walks(run: Run, starts: int = 16, steps: int = 60) -> None:
         order = np.argsort(-walker.value(pool), kind="stable")[: starts - 1]
         for start in (best, *pool[order]):
             run.tell("walks", goal)
-            for point in walker.from_point(start, steps):
+            for point in walker.from_point(start, steps, run.budget.left):
                 run.ledger.witnesses.add(point[None, :])
                 if stop() or not run.open(goal):
                     break

@@ -1,6 +1,6 @@
-"""Integer programs, one per open neuron and direction.
+"""A linear, then an integer program, one per open neuron and direction.
 
-`per_neuron`  all neurons of a stage share one loaded model; an LP first, then the integer program
+`per_neuron`  all neurons of a stage share one loaded model
 `integers`    each neuron in a model of what it depends on by more than its margin: for what linear programs left open
 
 A solve stops as soon as the sign is known: a bound beyond the break proves, an incumbent beyond it is replayed and
@@ -22,22 +22,22 @@ from reludsl.formulate import compile_program
 from reludsl.network import Stage
 from reludsl.solve import Model, Outcome
 from reludsl.stability.bounding import SHARE, harvesting, trusted
-from reludsl.stability.run import Goal, Run
+from reludsl.stability.run import OUT_OF_TIME, Goal, Run
 
 
 def per_neuron(run: Run) -> None:
     """An LP, then an integer program, for every open goal, on one model per stage."""
     for stage in run.network.hidden:
-        _stage(run, stage, relax_first=True, slim=False)
+        _stage(run, stage, slim=False)
 
 
 def integers(run: Run) -> None:
     """An integer program for every open goal, over what it depends on."""
     for stage in run.network.hidden:
-        _stage(run, stage, relax_first=False, slim=True)
+        _stage(run, stage, slim=True)
 
 
-def _stage(run: Run, stage: Stage, *, relax_first: bool, slim: bool) -> None:
+def _stage(run: Run, stage: Stage, *, slim: bool) -> None:
     if not len(run.ledger.goals(stage)):
         return
     solver = run.solver()
@@ -56,7 +56,7 @@ def _stage(run: Run, stage: Stage, *, relax_first: bool, slim: bool) -> None:
                 if not run.open(goal):
                     continue
                 if run.budget.spent():
-                    run.unknown(goal, "the time limit was reached before it", 0.0)
+                    run.unknown(goal, OUT_OF_TIME, 0.0)
                     continue
                 run.tell(f"solves, {stage.name}", goal)
                 start = time.perf_counter()
@@ -64,7 +64,7 @@ def _stage(run: Run, stage: Stage, *, relax_first: bool, slim: bool) -> None:
                 precision = 0.01 * missing if slim and np.isfinite(missing) else None
                 ask = _Ask(run, model, solver, pre[goal.neuron], point.variable, goal, precision)
                 try:
-                    reason = ask.decide(run.budget.share(len(goals) - k), relax_first)
+                    reason = ask.decide(run.budget.share(len(goals) - k))
                 except KeyboardInterrupt:
                     run.budget.end()
                     reason = Status.INTERRUPTED.value
@@ -84,7 +84,7 @@ class _Ask:
     goal: Goal
     precision: float | None
 
-    def decide(self, seconds: float | None, relax_first: bool) -> str:
+    def decide(self, seconds: float | None) -> str:
         """An empty text when the goal is settled, else why not."""
         started = time.perf_counter()
 
@@ -92,12 +92,13 @@ class _Ask:
             return None if seconds is None else max(0.01, seconds - (time.perf_counter() - started))
 
         goal, model = self.goal, self.model
-        if relax_first:
-            outcome = self._learn(model.optimise(self.z, goal.sense, relax=True, time_limit=left()))
-            if not self.run.open(goal):
-                return ""
-            if not model.binaries:
-                return self._why(outcome)
+        outcome = self._learn(
+            model.optimise(self.z, goal.sense, relax=True, time_limit=left(), precision=self.precision)
+        )
+        if not self.run.open(goal):
+            return ""
+        if not model.binaries:
+            return self._why(outcome)
         slack = model.slack()
         outcome = self._learn(
             model.optimise(

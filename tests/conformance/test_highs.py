@@ -1,10 +1,14 @@
 """The laws of reludsl.testing, asked of the highs backend; below them, what only HiGHS does."""
 
+import numpy as np
 import pytest
 import reludsl_highs
+from reludsl_highs import session as highs_session
+from scipy import sparse
 from solvers import solver
 
-from reludsl.backend import Capability, InvalidInput, Limits, Result, Sense, Status
+from reludsl.backend import Capability, InvalidInput, Limits, Matrix, Result, Sense, Status
+from reludsl.certificate import dual_bound
 from reludsl.testing import conformance
 from reludsl.testing.cases import Case, case, knapsack, opened
 
@@ -83,3 +87,28 @@ def test_coefficients_dropped_by_an_option_are_disowned() -> None:
 
 def test_capabilities_lazy_rows_and_node_events_are_not_claimed() -> None:
     assert not BACKEND.capabilities & (Capability.LAZY_ROWS | Capability.NODE_EVENTS)
+
+
+def test_simplex_method_that_stalls_gives_way_to_the_interior_point_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    # one iteration is no stall, but ends the simplex method in the same way
+    monkeypatch.setattr(highs_session, "_LEASH", 1)
+    monkeypatch.setattr(highs_session, "_PATIENCE", 0)
+    rng = np.random.default_rng(0)
+    rows = sparse.csr_array(rng.random((30, 40)))
+    matrix = Matrix(rows, np.full(30, -np.inf), np.full(30, 5.0), np.zeros(40), np.ones(40), np.zeros(40, dtype=bool))
+    cost = rng.random(40)
+    found = []
+    for options in ({}, {"solver": "simplex"}):
+        session = BACKEND.open(matrix, Limits(options=options))
+        session.set_cost(np.arange(40), cost, Sense.MAXIMIZE)
+        found.append(session.solve())
+        session.close()
+    changed, plain = found
+    assert "interior point" in changed.note
+    assert "interior point" not in plain.note
+    assert changed.status is plain.status is Status.OPTIMAL
+    assert changed.objective == pytest.approx(plain.objective, rel=1e-6)
+    assert changed.row_duals is not None
+    proved = dual_bound(matrix, cost, changed.row_duals)
+    assert changed.objective is not None
+    assert changed.objective <= proved <= changed.objective + 1e-5
