@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
 from reludsl.backend import Backend, FloatArray
@@ -39,6 +41,7 @@ def compress(
     data: FloatArray | None = None,
     backend: Backend | str | None = None,
     time_limit: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     threads: int = 1,
     seed: int = 0,
     progress: OnProgress = silent,
@@ -56,7 +59,7 @@ def compress(
         fold: when a stage of stable neurons is folded into the next: auto (parameters must not grow),
             always, never.
         dtype: type of the file to be written; float64 is used where float32 would cost neurons.
-        method, data, backend, time_limit, threads, seed, progress: see `reludsl.stability.stable`.
+        method, data, backend, time_limit, checkpoint, threads, seed, progress: see `reludsl.stability.stable`.
 
     >>> from reludsl.domain import Box
     >>> from reludsl.layers import Affine, relu
@@ -80,6 +83,7 @@ def compress(
         data=data,
         backend=backend,
         time_limit=time_limit,
+        checkpoint=checkpoint,
         threads=threads,
         seed=seed,
         progress=progress,

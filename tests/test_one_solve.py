@@ -239,3 +239,13 @@ def test_strict_stability_of_neurons_away_from_their_breaks_is_proved() -> None:
     network, box, inactive, active, unstable = hard_network()
     facts = stable(network, box, method="one-solve", strict=True, backend=solver("highs"))
     assert sets(facts, 1) == (inactive, active, unstable, [])
+
+
+def test_numbers_beyond_the_tolerances_prove_nothing() -> None:
+    # u1 - 2 u2 = 0 everywhere, of size 1e8: a tolerance times that is larger than the distance to the break
+    first = Affine(np.array([[2e8], [1e8]]), np.array([-1e8, -0.5e8]))
+    second = Affine(np.array([[1.0, -2.0]]), np.array([-1.0]))
+    network = Network.chain([first, relu, second, relu, dense([[1.0]], [0.0])], (1,))
+    facts = stable(network, Box([0.0], [1.0]), method="one-solve", backend=solver("highs"))
+    assert sets(facts, 1) == ([], [], [], [0])
+    assert "tolerance" in facts.unknown[1, 0].reason

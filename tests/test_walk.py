@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def test_walk_stays_in_the_domain_goes_upwards_and_never_beyond_the_maximum(netw
     for point in walker.from_point(start, 6):
         assert domain.contains(point[None, :]).all()
         values.append(walker.value(point[None, :])[0])
-    assert all(a < b for a, b in zip(values, values[1:]))
+    assert all(a < b for a, b in pairwise(values))
     low, high = oracle.extremes(network, domain, stage)
     assert values[-1] <= float(high[neuron] if sign > 0 else -low[neuron]) + 1e-9
 

@@ -174,12 +174,14 @@ def compress(
     json_: JsonOption = False,
     backend: BackendOption = None,
     time_limit: TimeOption = None,
+    checkpoint: CheckpointOption = None,
     threads: ThreadsOption = 1,
     seed: SeedOption = 0,
 ) -> None:
     """The same function on the domain with fewer neurons, proved; with --approximate, nearly the same."""
     choice("--fold", fold, FOLDS)
     choice("--method", method, CERTIFY_METHODS)
+    check_writable(checkpoint)
     check_writable(out, ".onnx", ".onnx.gz", ".npz")
     start = time.perf_counter()
     source, solver = read_source(net), chosen_backend(backend)
@@ -195,6 +197,7 @@ def compress(
             data=None if data is None else network.batch(load_array(data)),
             backend=solver,
             time_limit=time_limit,
+            checkpoint=checkpoint,
             threads=threads,
             seed=seed,
             progress=report,

@@ -2,42 +2,81 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from reludsl.progress import OnProgress, Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+QUIET, PAUSE, TICK = 1.0, 5.0, 1.0
+"""Seconds before the first line, between two lines where nobody watches, and between two looks at the clock."""
 
 
 @contextmanager
 def progress() -> Iterator[OnProgress]:
-    """A line on stderr that follows the work, from its first second on."""
+    """A line on stderr that follows the work, from its first second on, also while a step says nothing by itself."""
     from rich.console import Console
-    from rich.status import Status
 
-    console = Console(stderr=True)
-    status: Status | None = None
-    start, spoken = time.perf_counter(), 0.0
+    line = _Line(Console(stderr=True), time.perf_counter())
+    ended = threading.Event()
 
-    def report(at: Progress) -> None:
-        nonlocal status, spoken
-        took = time.perf_counter() - start
-        if took < 1.0:
+    def look() -> None:
+        while not ended.wait(TICK):
+            line.show()
+
+    ticker = threading.Thread(target=look, daemon=True)
+    ticker.start()
+    try:
+        yield line.report
+    finally:
+        ended.set()
+        ticker.join()
+        line.close()
+
+
+class _Line:
+    """What is shown of the last report."""
+
+    def __init__(self, console: Console, start: float) -> None:
+        self._console, self._start, self._spoken = console, start, 0.0
+        self._status: Status | None = None
+        self._last: tuple[Progress, float] | None = None
+        self._lock = threading.Lock()
+
+    def report(self, at: Progress) -> None:
+        now = time.perf_counter()
+        self._last = (at, now)
+        self._show(now)
+
+    def show(self) -> None:
+        """The last report again, with the time that has gone by."""
+        if self._last is not None:
+            self._show(time.perf_counter())
+
+    def close(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def _show(self, now: float) -> None:
+        took, last = now - self._start, self._last
+        if took < QUIET or last is None:
             return
-        left = "" if at.left is None else f", {at.left:.0f} s left"
+        at, when = last
+        left = "" if at.left is None else f", {max(0.0, at.left - (now - when)):.0f} s left"
         bound = "" if at.bound is None else f", {at.total - at.done} unknown, bound {at.bound:.2g} off"
         text = f"{at.step}: {at.done} of {at.total}{bound}, {took:.0f} s{left}"
-        if console.is_terminal:
-            if status is None:
-                status = console.status(text)
-                status.start()
-            status.update(text)
-        elif took - spoken >= 5.0 or not spoken:
-            spoken = took
-            console.print(text)
-
-    try:
-        yield report
-    finally:
-        if status is not None:
-            status.stop()
+        with self._lock:
+            if self._console.is_terminal:
+                if self._status is None:
+                    self._status = self._console.status(text)
+                    self._status.start()
+                self._status.update(text)
+            elif took - self._spoken >= PAUSE or not self._spoken:
+                self._spoken = took
+                self._console.print(text, soft_wrap=True)
