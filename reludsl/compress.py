@@ -8,25 +8,12 @@ import numpy as np
 
 from reludsl.backend import Backend, FloatArray
 from reludsl.domain import Domain
-from reludsl.errors import InvalidInput
+from reludsl.errors import InvalidInput, member
 from reludsl.expr import Input
 from reludsl.network import Network
 from reludsl.progress import OnProgress, silent
 from reludsl.rewrite import Compression, FoldPolicy, rewrite_network
 from reludsl.stability import Facts, Method, stable
-
-
-def fold_policy(name: FoldPolicy | str) -> FoldPolicy:
-    """The policy of that name.
-
-    Raises:
-        InvalidInput: there is none; the message lists those that exist.
-    """
-    try:
-        return FoldPolicy(name)
-    except ValueError:
-        known = ", ".join(p.value for p in FoldPolicy)
-        raise InvalidInput(f"no fold policy is called {name!r}; there are {known}") from None
 
 
 def compress(
@@ -69,7 +56,7 @@ def compress(
     >>> smaller.network.neurons, smaller.proved, round(smaller.max_output_error, 9)
     (1, True, 0.0)
     """
-    policy = fold_policy(fold)
+    policy = member(FoldPolicy, fold, "fold policy")
     if facts is not None:
         if facts.network is not network:
             raise InvalidInput("the facts are about another network; give those that `stable` returned for this one")

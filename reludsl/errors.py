@@ -6,7 +6,8 @@ caller who does not know this library would expect.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import enum
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from reludsl.compare import Comparison
@@ -50,3 +51,26 @@ class Disagreement(SolverFailed):
     def __init__(self, message: str, comparison: Comparison) -> None:
         super().__init__(message)
         self.comparison = comparison
+
+
+Member = TypeVar("Member", bound=enum.Enum)
+
+
+def member(kind: type[Member], name: Member | str, what: str) -> Member:
+    """The member of an enum: as it is, or by its value.
+
+    Args:
+        what: the enum in words, for the message.
+
+    Raises:
+        InvalidInput: no such member; the message lists those that exist.
+
+    >>> from reludsl.stability import Mode
+    >>> member(Mode, "in-tree", "mode")
+    <Mode.IN_TREE: 'in-tree'>
+    """
+    try:
+        return kind(name)
+    except ValueError:
+        known = ", ".join(str(m.value) for m in kind)
+        raise InvalidInput(f"no {what} is called {name!r}; there are {known}") from None

@@ -22,7 +22,7 @@ from reludsl.backend import Backend, FloatArray, Limits
 from reludsl.bounds import Bounds, crown, interval, settle_ties
 from reludsl.bounds.ties import near_ties
 from reludsl.domain import Domain
-from reludsl.errors import InvalidInput
+from reludsl.errors import InvalidInput, member
 from reludsl.expr import Input, as_domain
 from reludsl.network import Network
 from reludsl.progress import OnProgress, silent
@@ -90,7 +90,7 @@ def stable(
     >>> facts.stages[0].stably_active, facts.stages[0].unstable, facts.stages[0].stably_inactive
     (array([0]), array([1]), array([2]))
     """
-    chosen, how = _method(method), Mode.of(mode)
+    chosen, how = member(Method, method, "method"), member(Mode, mode, "mode")
     start = time.perf_counter()
     domain = as_domain(where)
     network.check_domain(domain)
@@ -191,14 +191,6 @@ def _fitting(network: Network, domain: Domain, known: Bounds | None) -> Bounds |
             "this network on this domain, or leave `known` out"
         )
     return Bounds(network, domain, known.boxes)
-
-
-def _method(name: Method | str) -> Method:
-    try:
-        return Method(name)
-    except ValueError:
-        built = ", ".join(m.value for m in Method)
-        raise InvalidInput(f"no method is called {name!r}; there are {built}") from None
 
 
 def _report(ledger: Ledger, domain: Domain, seconds: float) -> Facts:

@@ -50,7 +50,7 @@ from reludsl.backend import (
     require_matrix,
 )
 from reludsl.certificate import dual_bound
-from reludsl.errors import InvalidInput, SolverFailed
+from reludsl.errors import SolverFailed
 from reludsl.solve import TOLERANCE, solvable_scale
 from reludsl.stability.goal_program import GoalProgram
 from reludsl.stability.run import OUT_OF_TIME, Goal, Run
@@ -64,19 +64,6 @@ class Mode(enum.Enum):
 
     RESTART = "restart"
     IN_TREE = "in-tree"
-
-    @classmethod
-    def of(cls, name: Mode | str) -> Mode:
-        """A mode by name.
-
-        Raises:
-            InvalidInput: no such mode; the message lists those that exist.
-        """
-        try:
-            return cls(name)
-        except ValueError:
-            built = ", ".join(m.value for m in cls)
-            raise InvalidInput(f"no mode is called {name!r}; there are {built}") from None
 
 
 def one_solve(run: Run, mode: Mode = Mode.RESTART) -> bool:
