@@ -288,7 +288,7 @@ class Model:
         part.session.set_cost(index, row[index], sense, constant)
         began = time.perf_counter()
         sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
-        missing: list[float] = []
+        rounds: list[float] = []
 
         def enough(result: Result, matrix: Matrix) -> bool:
             reply: Reply = None
@@ -296,14 +296,17 @@ class Model:
                 reply = on_point(PointKind.NODE, result.x, result.objective, sign * np.inf)
             if isinstance(reply, Stop):
                 return True
-            if stop_bound is None or result.row_duals is None:
+            if result.row_duals is None:
                 return False
-            proved = dual_bound(matrix, sign * row, sign * result.row_duals)
-            missing.append(numeric.sum_up(proved, sign * constant, lost) - sign * stop_bound)
+            above = dual_bound(matrix, sign * row, sign * result.row_duals)
+            rounds.append(numeric.sum_up(above, sign * constant, lost))
+            if stop_bound is None:
+                return False
+            missing = rounds[-1] - sign * stop_bound
             # the gains of rounds fall: where so many like the last would not do, the rest will not
-            hopeless = len(missing) > 3 and missing[-1] > HOPELESS * (missing[-3] - missing[-1]) / 2
+            hopeless = len(rounds) > 3 and missing > HOPELESS * (rounds[-3] - rounds[-1]) / 2
             dear = time.perf_counter() - began > PATIENCE
-            return missing[-1] <= 0 or (relax and hopeless and dear)
+            return missing <= 0 or (relax and hopeless and dear)
 
         if part.neurons:
             if part.matrix.rows.shape[0] > part.plain.rows.shape[0] + MOST_CUTS:
@@ -311,7 +314,7 @@ class Model:
                 part.session.close()
                 part.matrix, part.session = part.plain, self.backend.open(part.plain, self.limits)
                 part.session.set_cost(index, row[index], sense, constant)
-            cut_limit = None if time_limit is None or relax else time_limit / 2
+            cut_limit = None if time_limit is None else time_limit * (0.9 if relax else 0.5)
             part.matrix = tighten(part.session, part.matrix, part.neurons, cut_limit, enough).matrix
             time_limit = None if time_limit is None else max(0.0, time_limit - (time.perf_counter() - began))
         integral = bool(part.matrix.integer.any()) and not relax
@@ -333,9 +336,10 @@ class Model:
             proved = self._bound(part, row, constant, sign, False, relaxed)
             note = f"numbers up to {part.scale:.1g} are beyond the solver's tolerance: the bound is that of the LP"
             result = replace(result, note="; ".join(filter(None, [result.note, note])))
-            return result, sign * numeric.sum_up(sign * proved, lost)
-        proved = self._bound(part, row, constant, sign, integral, result)
-        return result, sign * numeric.sum_up(sign * proved, lost)
+        else:
+            proved = self._bound(part, row, constant, sign, integral, result)
+        # what a round of cuts has proved stays proved, whatever became of the solve after it
+        return result, sign * min([numeric.sum_up(sign * proved, lost), *rounds])
 
     def _bound(
         self, part: _Loaded, row: FloatArray, constant: float, sign: float, integral: bool, result: Result

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from reludsl.backend import (
     Indicators,
     Limits,
     Matrix,
+    Result,
     Rows,
     Sense,
     Status,
@@ -281,6 +283,46 @@ def test_model_cuts_bound_of_the_relaxation_is_tighter_and_proved() -> None:
         assert whole <= again + 1e-4
     assert found[Formulation.BIG_M] > found[Formulation.CUTS] + 1e-3
     assert found[Formulation.CUTS] >= found[Formulation.HULL] - 1e-6
+
+
+class _Tired:
+    """Highs that comes to no end any more after some linear programs, and shows nothing of the last."""
+
+    def __init__(self, after: int) -> None:
+        self.highs, self.after = solver("highs"), after
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.highs, name)
+
+    def open(self, matrix: Matrix, limits: Limits) -> Any:
+        inner, whole = self.highs.open(matrix, limits), self
+
+        class Session:
+            solves = 0
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(inner, name)
+
+            def solve(self, **asked: Any) -> Result:
+                self.solves += 1
+                return Result(Status.LIMIT) if self.solves > whole.after else inner.solve(**asked)
+
+        return Session()
+
+
+@pytest.mark.parametrize("sense", list(Sense))
+def test_model_rounds_of_cuts_count_where_the_solve_after_them_came_to_no_end(sense: Sense) -> None:
+    network = _random_network(1, 6, 6, 4, 1)
+    y = network(Input(_cube(6)))[0]
+    sign = 1.0 if sense is Sense.MAXIMIZE else -1.0
+    bounds = []
+    for after in (0, 1, 3, 99):
+        with Model(compile_program([y]), _Tired(after), formulation=Formulation.CUTS) as model:
+            bounds.append(sign * model.optimise(y, sense, relax=True, time_limit=60.0).bound)
+    with Model(compile_program([y]), solver("highs")) as model:
+        exact = sign * model.optimise(y, sense).bound
+    assert bounds[0] == np.inf
+    assert np.inf > bounds[1] > bounds[2] >= bounds[3] >= exact - 1e-4
 
 
 # --- cuts hold ----------------------------------------------------------------------------------------------
