@@ -9,6 +9,8 @@ A domain answers four questions, on flat vectors and in batches:
 
 The box `enclosure` contains the domain. Proofs use supersets, witnesses use `contains`: with float centres
 and radii the two differ in the last bit, and each errs on its safe side.
+
+`Space` is R^n, for the few questions that need no bounded domain.
 """
 
 from __future__ import annotations
@@ -19,3 +21,4 @@ from reludsl.domain.base import Domain as Domain
 from reludsl.domain.base import DomainRows as DomainRows
 from reludsl.domain.box import Box as Box
 from reludsl.domain.polytope import Polytope as Polytope
+from reludsl.domain.space import Space as Space
