@@ -39,7 +39,7 @@ class RegionCount:
         complete: the search ended by itself, not by a limit.
         confidence: of `lower`, for methods that draw at random; None for those that prove it.
         standard_error: of `count` where it is an estimate.
-        margin: the smallest distance of a region's witness from its nearest break, in units of the rounding error there.
+        margin: the smallest distance of a region's witness from its nearest break, in rounding errors.
         work: how many of what was done (tests, linear programs, integer programs), for people.
         note: why it is not complete, or what to know about it.
     """
