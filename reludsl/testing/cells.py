@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -63,7 +63,11 @@ class Cell:
 
     def cut(self, heights: list[Fraction], face: int) -> Cell:
         """The part where an affine function, given at the vertices, is at most 0."""
-        kept = [replace(v, faces=v.faces | {face}) if h == 0 else v for v, h in zip(self.vertices, heights) if h <= 0]
+        kept = [
+            Vertex(v.values, v.faces | {face}, v.scale) if h == 0 else v
+            for v, h in zip(self.vertices, heights)
+            if h <= 0
+        ]
         inside = [i for i, h in enumerate(heights) if h < 0]
         outside = [i for i, h in enumerate(heights) if h > 0]
         for i, j in itertools.product(inside, outside):
@@ -129,7 +133,7 @@ class Walk:
             return
         node = self.nodes[at]
         for part in self._pieces(node, cell):
-            mapped = Cell(tuple(replace(v, values=self._passed(at, v)) for v in part.vertices))
+            mapped = Cell(tuple(Vertex(self._passed(at, v), v.faces, v.scale) for v in part.vertices))
             yield node.name, mapped
             yield from self.cells(at + 1, mapped)
 
@@ -142,14 +146,14 @@ class Walk:
         more, other than the input."""
         node = self.nodes[at]
         kept = {name: values for name, values in vertex.values.items() if name in self.needed[at + 1]}
-        return {**kept, node.name: self._value(node, _given(node, vertex), vertex.scale)}
+        return {**kept, node.name: self.value(node, _given(node, vertex), vertex.scale)}
 
-    def _value(self, node: Node, x: Numbers, scale: Fraction) -> Numbers:
-        """scale f(x / scale), or its limit for the scale 0."""
+    def value(self, node: Node, x: Numbers, scale: Fraction) -> Numbers:
+        """scale f(x / scale), or its limit for the scale 0: W x of an affine layer."""
         layer = node.layer
         if not (isinstance(layer, AffineLayer) and layer.exact_rows):
             if scale:
-                return tuple(scale * y for y in layer.exact(as_array(x) / scale).tolist())
+                return tuple((layer.exact(as_array(x) / scale) * scale).tolist())
             if isinstance(layer, Activation):
                 first, *_, last = layer.slopes_at(len(x)).tolist()
                 return tuple(z * Fraction(b if z > 0 else a) for z, a, b in zip(x, first, last))
@@ -162,7 +166,7 @@ class Walk:
                 ([(column[i], Fraction(data[i])) for i in range(a, b)], Fraction(c))
                 for a, b, c in zip(start, start[1:], bias)
             ]
-        return tuple(sum((w * x[i] for i, w in row), c * scale) for row, c in self.affine[node.name])
+        return tuple(sum((w * x[i] for i, w in row if x[i]), c * scale) for row, c in self.affine[node.name])
 
     def _pieces(self, node: Node, cell: Cell) -> Iterator[Cell]:
         """Parts of the cell on which the node is affine."""

@@ -87,7 +87,7 @@ def regions(network: Network, domain: Domain | None = None, closed: bool = False
     cells = walk.last(start)
     if closed:
         cells = itertools.chain(cells, _border(walk, start, domain))
-    found = (_beside(network, cell.centre) for cell in cells)
+    found = (_beside(walk, cell.centre) for cell in cells)
     return list({region.pattern: region for region in found}.values())
 
 
@@ -106,7 +106,7 @@ def counts(network: Network, domain: Domain | None = None) -> Counts:
     lower: set[Pattern] = set()
     walls: list[Numbers] = []
     for cell in walk.last(start):
-        region = _beside(network, cell.centre)
+        region = _beside(walk, cell.centre)
         lost = len(cell.around) - len(start.around)
         if lost == 0:
             maps[region.pattern] = region.key(start)
@@ -114,11 +114,11 @@ def counts(network: Network, domain: Domain | None = None) -> Counts:
             lower.add(region.pattern)
         if lost == 1:
             walls.append(cell.centre)
-    lower |= {_beside(network, cell.centre).pattern for cell in _border(walk, start, domain)}
+    lower |= {_beside(walk, cell.centre).pattern for cell in _border(walk, start, domain)}
     graph: nx.Graph[Pattern] = nx.Graph()
     graph.add_nodes_from(maps)
     for wall in walls:
-        for one, other in _across(network, wall, start):
+        for one, other in _across(walk, wall, start):
             if maps[one] == maps[other]:
                 graph.add_edge(one, other)
     return Counts(len(maps), len(maps.keys() | lower), len(set(maps.values())), nx.number_connected_components(graph))
@@ -141,7 +141,7 @@ def _border(walk: Walk, start: Cell, domain: Domain | None) -> Iterator[Cell]:
             yield from walk.last(face)
 
 
-def _across(network: Network, wall: Numbers, start: Cell) -> Iterator[tuple[Pattern, Pattern]]:
+def _across(walk: Walk, wall: Numbers, start: Cell) -> Iterator[tuple[Pattern, Pattern]]:
     """The patterns on both sides of a wall between cells, given by a point in its relative interior.
 
     Next to the point the network is affine on either side. A direction in the wall, to some corners of the domain,
@@ -149,37 +149,36 @@ def _across(network: Network, wall: Numbers, start: Cell) -> Iterator[tuple[Patt
     """
     for corner in start.vertices:
         along = [x - corner.scale * at for x, at in zip(corner.values[INPUT], wall)]
-        one, other = (_beside(network, wall, tuple(sign * d for d in along)).pattern for sign in (1, -1))
+        one, other = (_beside(walk, wall, tuple(sign * d for d in along)).pattern for sign in (1, -1))
         if one != other:
             yield one, other
             return
 
 
-def _beside(network: Network, x: Numbers, along: Numbers | None = None) -> Region:
+def _beside(walk: Walk, x: Numbers, along: Numbers | None = None) -> Region:
     """What the network is at x, or next to x in a direction."""
+    network, one = walk.network, Fraction(1)
     n = network.input_size
     direction = as_array(along or (Fraction(0),) * n)
     held = {INPUT: as_array(x)}
     slope = {INPUT: exactly(np.eye(n))}
     pattern: list[int] = []
-    for node in network.cone(network.output):
+    for node in walk.nodes:
         z, rows = network.gather(node, held), np.concatenate([slope[source] for source in node.sources])
-        held[node.name] = node.layer.exact(z)
-        rising = (rows @ direction).tolist()
-        here = list(zip(z.tolist(), rising))
+        held[node.name] = as_array(walk.value(node, tuple(z), one))
+        here = list(zip(z.tolist(), (rows @ direction).tolist()))
         layer = node.layer
         if isinstance(layer, Activation):
-            beyond = [[(b, 0) < at for b in column] for column, at in zip(breaks_of(layer, len(here)), here)]
-            pieces = [sum(column) for column in beyond]
-            steep = exactly(layer.slopes_at(len(here)))[pieces, np.arange(len(here))]
+            pieces = [sum((b, 0) < at for b in column) for column, at in zip(breaks_of(layer, len(here)), here)]
+            steep = exactly(layer.slopes_at(len(here))[pieces, np.arange(len(here))])
             slope[node.name] = steep[:, None] * rows
             pattern += pieces
         elif isinstance(layer, MaxLayer):
-            pieces = [max(range(len(w)), key=lambda k: here[w[k]]) for w in layer.windows.tolist()]
-            slope[node.name] = rows[layer.windows[np.arange(len(pieces)), pieces]]
-            pattern += pieces
+            places = [max(range(len(w)), key=lambda k: here[w[k]]) for w in layer.windows.tolist()]
+            slope[node.name] = rows[layer.windows[np.arange(len(places)), places]]
+            pattern += places
         else:
-            columns = [layer.exact(z + column) - held[node.name] for column in rows.T]
+            columns = [as_array(walk.value(node, tuple(column), one * 0)) for column in rows.T]
             slope[node.name] = np.stack(columns, axis=1)
     matrix = slope[network.output]
     return Region(tuple(pattern), matrix, held[network.output] - matrix @ as_array(x), as_array(x))
