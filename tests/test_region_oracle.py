@@ -156,15 +156,10 @@ def test_random_network_of_three_inputs_has_53_regions() -> None:
     assert len(regions(random_network((3, 6, 6), 3), Box.full(-1, 1, (3,)))) == 53
 
 
-@pytest.mark.slow
-def test_random_network_of_the_plane_has_3015_regions() -> None:
-    assert len(regions(random_network((2, 32, 32, 32), 1), Box.full(-5, 5, (2,)))) == 3015
-
-
 # --- closed forms -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", range(1, 7))
+@pytest.mark.parametrize("n", range(1, 6))
 def test_sawtooth_has_a_power_of_two_pieces(n: int) -> None:
     for merged in (False, True):
         assert len(regions(sawtooth(n, merged), Box([0], [1]))) == 2**n
@@ -294,7 +289,7 @@ def _every_pattern(network: Network, box: Box, closed: bool) -> Iterator[tuple[i
             yield pattern
 
 
-@given(rs.networks(max_inputs=2, max_units=5, max_depth=2))
+@given(st.booleans().flatmap(lambda same: rs.networks(max_inputs=2, max_units=5, max_depth=2, coincident=same)))
 def test_regions_are_the_patterns_that_an_exact_program_finds(network: Network) -> None:
     box = Box.full(-1, 1, (network.input_size,))
     for closed in (False, True):
@@ -338,7 +333,7 @@ def test_regions_hold_the_point_that_they_name(network: Network, square: Box | N
         assert (region.matrix @ region.inside + region.offset).tolist() == value.tolist()
 
 
-@given(rs.graphs(max_inputs=2, max_units=4))
+@given(rs.graphs(max_inputs=2, max_units=4, max_steps=2))
 def test_definitions_are_in_their_order(network: Network) -> None:
     box = Box.full(-1, 1, (network.input_size,))
     found = counts(network, box)
@@ -346,7 +341,7 @@ def test_definitions_are_in_their_order(network: Network) -> None:
     assert found[:2] == (len(regions(network, box)), len(regions(network, box, closed=True)))
 
 
-@given(rs.graphs(max_inputs=2, max_units=4), rs.dyadics(-0.875, 0.875))
+@given(rs.graphs(max_inputs=2, max_units=4, max_steps=2), rs.dyadics(-0.875, 0.875))
 def test_halves_of_a_domain_have_its_patterns_between_them(network: Network, at: float) -> None:
     n = network.input_size
     whole, rest = Box.full(-1, 1, (n,)), [1.0] * (n - 1)
@@ -356,7 +351,7 @@ def test_halves_of_a_domain_have_its_patterns_between_them(network: Network, at:
         assert parts[0] | parts[1] == _patterns(regions(network, whole, closed))
 
 
-@given(rs.graphs(max_inputs=2, max_units=4))
+@given(rs.graphs(max_inputs=2, max_units=4, max_steps=2))
 def test_the_whole_space_is_a_box_that_is_large_enough(network: Network) -> None:
     assert counts(network) == counts(network, Box.full(-(2.0**40), 2.0**40, (network.input_size,)))
 

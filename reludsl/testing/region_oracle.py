@@ -48,7 +48,7 @@ class Region:
 
     def key(self, start: Cell) -> tuple[Fraction, ...]:
         """Its map, equal for two regions whose maps agree on the domain that starts there."""
-        corners = (self.matrix @ as_array(v.values[INPUT]) + self.offset * v.scale for v in start.vertices)
+        corners = (self.matrix @ as_array(v.values[INPUT]) + self.offset for v in start.vertices)
         return tuple(itertools.chain.from_iterable(corner.tolist() for corner in corners))
 
 
