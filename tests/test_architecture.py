@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("report", "testing"),
     ("bench",),
     ("compress", "compare", "export"),
-    ("query", "stability"),
+    ("query", "stability", "regions"),
     ("session",),
     ("proof", "rewrite"),
     ("tighten", "splitting"),
