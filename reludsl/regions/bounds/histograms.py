@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
 
 from reludsl.regions.bounds.closed_forms import binomials, checked
 
@@ -55,11 +54,10 @@ def deletion_histogram(dimension: int, width: int) -> Histogram:
     if d == 0:
         return [0] * width + [1]
     row = binomials(width, d - 1)
-    # C(n'-s, d-1) for s = 0, 1, ..., which is what parts in all there are more than on the flats
+    # the terms of the second sum: one for m = d - 1, and two more for every further inactive unit
     last = [math.comb(width - s, d - 1) for s in range(width - d + 2)]
-    ends = [sum(last[: 2 * i + 1]) for i in range(width - d + 2)]
-    upto = [*accumulate(row[:-1]), *(sum(row[:-1]) + end for end in ends)]
-    return list(reversed([upto[0], *(b - a for a, b in pairwise(upto))]))
+    further = [sum(last[s : s + 2]) for s in range(1, 2 * (width - d) + 3, 2)]
+    return list(reversed([*row[:-1], last[0], *further]))
 
 
 def dimension_histogram(inputs: int, widths: Sequence[int], gamma: Gamma = zaslavsky_histogram) -> Histogram:

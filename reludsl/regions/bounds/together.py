@@ -256,7 +256,7 @@ def _no_chain(layout: Layout) -> str:
                 "piece on one side of it, which takes a dimension away: see montufar_2017"
             )
     if layout.steps is None:
-        return "a layer takes more than the layer before it, and no dimension is lost for good: see montufar_2017"
+        return "a layer takes more than the layer before it, which may bring back lost dimensions: see montufar_2017"
     return ""
 
 
