@@ -9,6 +9,7 @@ holds the inputs of the pattern and no others. Float weights are rationals: noth
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -45,35 +46,76 @@ def exact_cell(network: Network, layers: tuple[UnitLayer, ...], pattern: IntArra
     >>> [(str(a[0]), str(b), bool(s)) for a, b, s in zip(cell.slopes, cell.constants, cell.strict)]
     [('2', '-1', True), ('1', '0', False)]
     """
-    known = {layer.node.name: layer for layer in layers}
     n = network.input_size
     start = np.full((n + 1, n), Fraction(0), dtype=object)
     start[np.arange(n), np.arange(n)] = Fraction(1)
+    rows, strict = _edges(network, layers, pattern, start, _through, _lines, UnitLayer.values)
+    return Cell(rows[:, :n], rows[:, n], strict)
+
+
+def float_cell(network: Network, layers: tuple[UnitLayer, ...], pattern: IntArray) -> Cell:
+    """The same inequalities in float64, each rounded: to look for inputs with, and for nothing else."""
+    n = network.input_size
+    start = np.vstack([np.eye(n), np.zeros((1, n))])
+    rows, strict = _edges(network, layers, pattern, start, _applied, _float_lines, _float_values)
+    return Cell(rows[:, :n], rows[:, n], strict)
+
+
+def _edges(
+    network: Network,
+    layers: tuple[UnitLayer, ...],
+    pattern: IntArray,
+    start: ExactArray,
+    affine: Callable[[AffineLayer, ExactArray], ExactArray],
+    lines: Callable[[Activation, IntArray], tuple[ExactArray, ExactArray]],
+    values: Callable[[UnitLayer, ExactArray], ExactArray],
+) -> tuple[ExactArray, BoolArray]:
+    """The edges of a pattern as rows (slopes, constant) over the input, and which are strict.
+
+    A node's value is held as its form: (n + 1, size), derivatives by the coordinates of the input above the constant.
+    """
+    known = {layer.node.name: layer for layer in layers}
     forms: dict[str, ExactArray] = {INPUT: start}
-    found: list[ExactArray] = [np.empty((n + 1, 0), dtype=object)]
+    found: list[ExactArray] = [np.empty((len(start), 0), dtype=start.dtype)]
     strict = [np.zeros(0, dtype=np.bool_)]
     for node in network.cone(network.output):
         taken = np.concatenate([forms[source] for source in node.sources], axis=1)
         layer = node.layer
         if isinstance(layer, AffineLayer):
-            forms[node.name] = _through(layer, taken)
+            forms[node.name] = affine(layer, taken)
             continue
         units = known[node.name]
         pieces = pattern[units.units]
         own = np.flatnonzero(units.edges.piece == pieces[units.edges.unit])
         mine = UnitLayer(units.node, units.start, units.proper, units.edges.take(own))
-        found.append(mine.values(taken))
+        found.append(values(mine, taken))
         strict.append(mine.edges.strict)
         if isinstance(layer, MaxLayer):
             forms[node.name] = taken[:, layer.windows[np.arange(units.size), pieces]]
         else:
             assert elementwise(layer)
-            slope, intercept = _lines(layer, pieces)
+            slope, intercept = lines(layer, pieces)
             moved = taken * slope
             moved[-1] = moved[-1] + intercept
             forms[node.name] = moved
-    rows = np.concatenate(found, axis=1).T
-    return Cell(rows[:, :n], rows[:, n], np.concatenate(strict))
+    return np.concatenate(found, axis=1).T, np.concatenate(strict)
+
+
+def _applied(layer: AffineLayer, taken: ExactArray) -> ExactArray:
+    out = layer.apply(taken)
+    out[-1] += layer.bias
+    return out
+
+
+def _float_lines(layer: Activation, pieces: IntArray) -> tuple[ExactArray, ExactArray]:
+    intercepts = layer.intercepts_at(pieces.size)
+    return layer.slope_of(pieces), intercepts[pieces, np.arange(pieces.size)]
+
+
+def _float_values(units: UnitLayer, taken: ExactArray) -> ExactArray:
+    out = np.array((units.edges.rows @ taken.T).T)
+    out[-1] += units.edges.offset
+    return out
 
 
 def _through(layer: AffineLayer, taken: ExactArray) -> ExactArray:

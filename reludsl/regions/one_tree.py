@@ -190,7 +190,7 @@ class _Search:
     Args:
         found: bytes of a pattern -> an input that shows it.
         open: bytes of a pattern -> whether it was given up; what is not is decided when the solver is at rest.
-        cuts: patterns that were cut off, in order.
+        cuts: bytes of the patterns that were cut off.
     """
 
     judge: Judge
@@ -203,9 +203,9 @@ class _Search:
     found: dict[bytes, FloatArray] = field(default_factory=dict)
     open: dict[bytes, bool] = field(default_factory=dict)
     absent: set[bytes] = field(default_factory=set)
-    cuts: list[IntArray] = field(default_factory=list)
+    cuts: set[bytes] = field(default_factory=set)
     work: dict[str, int] = field(
-        default_factory=lambda: {"solves": 0, "shown": 0, "cut in the tree": 0, "rational": 0, "no region": 0}
+        default_factory=lambda: {"solves": 0, "shown": 0, "cut in the tree": 0, "asked apart": 0, "no region": 0}
     )
     margin: float | None = None
     interrupted: bool = False
@@ -263,17 +263,17 @@ class _Search:
             if kind is not PointKind.INCUMBENT or not self.program.claims(x):
                 return None
             self.work["shown"] += 1
-            pattern = self._claim(x)
-            self.work["cut in the tree"] += 1
-            self.cuts.append(pattern)
-            return self.program.cut(pattern[None, :])
+            new = self._claim(x)
+            self.work["cut in the tree"] += len(new)
+            return self.program.cut(new)
 
         result = self._solve(session, on_point)
         if self._closed(result):
             return True, ""
         if self.cuts:
-            session.add_rows(self.program.cut(np.array(self.cuts)))
-        return False, self._over(result)
+            cut = np.array([np.frombuffer(key, dtype=np.int64) for key in self.cuts])
+            session.add_rows(self.program.cut(cut))
+        return False, "time limit" if self._late() else ""
 
     def _restart(self, session: Session) -> tuple[bool, str]:
         """Solve, cut off what was found, solve again."""
@@ -293,17 +293,15 @@ class _Search:
             result = self._solve(session, on_point if watch else None, stop)
             if result.x is not None and self.program.claims(result.x):
                 fresh.append(self._claim(result.x))
-            known = {pattern.tobytes() for pattern in self.cuts}
-            new = {p.tobytes(): p for p in fresh if p.tobytes() not in known}
-            if new:
-                self.cuts += new.values()
-                session.add_rows(self.program.cut(np.array(list(new.values()))))
+            new = np.concatenate([np.zeros((0, self.program.settled.size), dtype=np.int64), *fresh])
+            if len(new):
+                session.add_rows(self.program.cut(new))
             elif self._closed(result):
                 return True, ""
             over = self._over(result)
             if over:
                 return False, over
-            if not new:
+            if not len(new):
                 return False, f"{self.solver.name} stopped without a new pattern and without a bound: {result.note}"
 
     def _counted(self, session: Session) -> Patterns:
@@ -334,9 +332,10 @@ class _Search:
         """Why the search cannot go on; empty where it can."""
         if result.status in (Status.FAILED, Status.UNBOUNDED):
             return f"{self.solver.name}: {result.note or result.status.value}"
-        if self.deadline is not None and time.perf_counter() >= self.deadline - 0.01:
-            return "time limit"
-        return ""
+        return "time limit" if self._late() else ""
+
+    def _late(self) -> bool:
+        return self.deadline is not None and time.perf_counter() >= self.deadline - 0.01
 
     def _closed(self, result: Result) -> bool:
         """Whether a bound says that no pattern is left with more than the threshold."""
@@ -346,24 +345,31 @@ class _Search:
         return result.bound <= self.program.threshold * (1.0 + TOLERANCE) + TOLERANCE
 
     def _claim(self, x: FloatArray) -> IntArray:
-        """The pattern that a point of the program claims; what its input shows is noted."""
-        pattern = self.program.pattern_of(x)
-        self._see(self.program.input_of(x)[None, :])
-        self._meet(pattern)
-        return pattern
+        """Note the pattern that a point of the program claims, and what its input shows; those to cut off, (k, units)."""
+        claimed = self.program.pattern_of(x)
+        shown = self._see(self.program.input_of(x)[None, :])
+        self._meet(claimed)
+        return self._uncut(np.concatenate([claimed[None, :], shown]))
+
+    def _uncut(self, patterns: IntArray) -> IntArray:
+        """Those that no row cuts off yet; the caller answers with their rows."""
+        new = {pattern.tobytes(): pattern for pattern in patterns}
+        fresh = [pattern for key, pattern in new.items() if key not in self.cuts]
+        self.cuts |= new.keys()
+        return np.array(fresh, dtype=np.int64).reshape(len(fresh), patterns.shape[1])
 
     def _meet(self, pattern: IntArray) -> None:
         key = pattern.tobytes()
         if key not in self.found and key not in self.absent:
             self.open.setdefault(key, False)
 
-    def _see(self, points: FloatArray) -> None:
-        """Note the regions that some inputs show for certain."""
+    def _see(self, points: FloatArray) -> IntArray:
+        """Note the regions that some inputs show for certain: (k, units)."""
         shown = self.judge.shown(points)
-        for pattern, margin, point in zip(
-            shown.patterns[shown.certain], shown.margin[shown.certain].tolist(), shown.points[shown.certain]
-        ):
+        certain = shown.certain
+        for pattern, margin, point in zip(shown.patterns[certain], shown.margin[certain].tolist(), shown.points[certain]):
             self._note(pattern, point, margin)
+        return shown.patterns[certain]
 
     def _note(self, pattern: IntArray, point: FloatArray, margin: float | None) -> None:
         key = pattern.tobytes()
@@ -382,7 +388,7 @@ class _Search:
             if given_up or key not in self.open:
                 continue
             pattern = np.frombuffer(key, dtype=np.int64)
-            self.work["rational"] += 1
+            self.work["asked apart"] += 1
             late = time.perf_counter() + EXACT_SECONDS
             verdict = self.judge.decide(pattern, late if self.deadline is None else min(late, self.deadline))
             if verdict.presence is Presence.PRESENT:

@@ -26,7 +26,7 @@ from reludsl.domain import Polytope
 from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray, exactly
 from reludsl.exact_lp import ExactLP, solve_exact
-from reludsl.regions.cell import Cell, exact_cell
+from reludsl.regions.cell import Cell, exact_cell, float_cell
 from reludsl.regions.definition import Definition
 from reludsl.regions.units import UnitLayer, patterns_at, unit_layers
 
@@ -152,14 +152,14 @@ class Judge:
 
     def decide(self, pattern: IntArray, deadline: float | None = None) -> Verdict:
         """Whether a pattern is a region; OPEN only where the deadline (of `time.perf_counter()`) passes."""
-        cell = self._narrowed(exact_cell(self.network, self.layers, pattern))
-        if cell is None:
-            return Verdict(Presence.ABSENT)
-        guess = self._guess(cell)
+        guess = self._guess(float_cell(self.network, self.layers, pattern))
         if guess is not None:
             seen = self.shown(guess)
             if len(seen.points) and seen.certain[0] and (seen.patterns[0] == pattern).all():
                 return Verdict(Presence.PRESENT, seen.points[0], float(seen.margin[0]))
+        cell = self._narrowed(exact_cell(self.network, self.layers, pattern))
+        if cell is None:
+            return Verdict(Presence.ABSENT)
         try:
             found = self._largest(cell, deadline)
         except TimeoutError:
@@ -182,10 +182,7 @@ class Judge:
 
     def _guess(self, cell: Cell) -> FloatArray | None:
         """An input deep inside of the cell, found in floats; nothing rests on it."""
-        slopes = cell.slopes.astype(np.float64)
-        limits = cell.constants.astype(np.float64)
-        if not np.isfinite(slopes).all() or not np.isfinite(limits).all():
-            return None
+        slopes, limits = cell.slopes, cell.constants
         box, n = self.domain.enclosure, self.network.input_size
         weight = np.linalg.norm(slopes, axis=1) * self.counts(cell.strict)
         rows, sides = [np.hstack([-slopes, weight[:, None]])], [limits]
