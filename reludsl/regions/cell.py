@@ -20,7 +20,7 @@ from reludsl.backend import BoolArray, IntArray
 from reludsl.exact import ExactArray, exactly
 from reludsl.layers import Activation, AffineLayer, MaxLayer, elementwise
 from reludsl.network import INPUT, Network
-from reludsl.regions.units import UnitLayer
+from reludsl.regions.edges import UnitLayer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,11 +36,11 @@ def exact_cell(network: Network, layers: tuple[UnitLayer, ...], pattern: IntArra
     """The inequalities of a pattern over the input.
 
     Args:
-        layers: of `reludsl.regions.units.unit_layers`.
+        layers: of `reludsl.regions.edges.unit_layers`.
         pattern: (units,).
 
     >>> from reludsl.layers import Affine, relu
-    >>> from reludsl.regions.units import unit_layers
+    >>> from reludsl.regions.edges import unit_layers
     >>> net = Network.chain([Affine(np.array([[2.0], [-1.0]]), np.array([-1.0, 0.0])), relu], (1,))
     >>> cell = exact_cell(net, unit_layers(net), np.array([1, 0]))
     >>> [(str(a[0]), str(b), bool(s)) for a, b, s in zip(cell.slopes, cell.constants, cell.strict)]

@@ -30,6 +30,7 @@ from reludsl.backend import (
     FloatArray,
     IntArray,
     Limits,
+    Matrix,
     OnPoint,
     PointKind,
     Reply,
@@ -40,15 +41,15 @@ from reludsl.backend import (
     require,
     require_matrix,
 )
-from reludsl.bounds import Bounds, crown
+from reludsl.bounds import Bounds, crown, settle_ties
 from reludsl.domain import Domain
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.network import Network
 from reludsl.regions.definition import Definition
+from reludsl.regions.edges import unit_count
 from reludsl.regions.pattern_program import PatternProgram
 from reludsl.regions.presence import Judge, Presence
 from reludsl.regions.result import Counting, RegionCount
-from reludsl.regions.units import unit_count
 from reludsl.solve import TOLERANCE, solvable_scale
 
 ROBUST = 100.0
@@ -56,6 +57,8 @@ ROBUST = 100.0
 
 EXACT_SECONDS = 20.0
 """For one pattern in rational arithmetic; what takes longer stays ambiguous."""
+
+INTERRUPTED = "the user interrupted the search"
 
 OnPattern = Callable[[IntArray, FloatArray], None]
 """Called with every pattern found to be a region, (units,), and an input that shows it."""
@@ -163,9 +166,11 @@ def find_patterns(
     """
     began = time.perf_counter()
     if time_limit is not None and not time_limit >= 0:
-        raise InvalidInput(f"the time limit is {time_limit} seconds, and no search ends before it begins; give 0 or more")
+        raise InvalidInput(
+            f"the time limit is {time_limit} seconds, and no search ends before it begins; give 0 or more"
+        )
     solver = plugins.default() if backend is None else plugins.load(backend)
-    known = crown(network, domain) if bounds is None else bounds
+    known = settle_ties(crown(network, domain)) if bounds is None else bounds
     judge = Judge(known, definition, min_slack)
     program = PatternProgram.of(known, definition, min_slack)
     deadline = None if time_limit is None else began + time_limit
@@ -208,7 +213,6 @@ class _Search:
         default_factory=lambda: {"solves": 0, "shown": 0, "cut in the tree": 0, "asked apart": 0, "no region": 0}
     )
     margin: float | None = None
-    interrupted: bool = False
 
     def run(self, way: Way) -> Patterns:
         """Search until nothing is left, and say what was found."""
@@ -217,23 +221,19 @@ class _Search:
             self._meet(self.program.settled)
             self._settle()
             return self._answer(True, "bounds leave one pattern", None)
-        matrix = self.program.program.matrix()
+        matrix = self.program.matrix()
         require_matrix(self.solver, matrix)
         require(self.solver, Capability.MILP | Capability.BOUND, "a bound has to end the search; use backend='highs'")
         if solvable_scale(matrix) * TOLERANCE >= 1.0:
             raise SolverFailed(
-                f"the program holds numbers up to {solvable_scale(matrix):.1g}, beyond the tolerances of solvers, so that "
-                "neither patterns nor their end can be told; scale inputs or weights, or count by another method"
+                f"the program holds numbers up to {solvable_scale(matrix):.1g}, beyond the tolerances of solvers, so "
+                "that neither patterns nor their end can be told; scale inputs or weights, or count by another method"
             )
         session = self.solver.open(matrix, self.limits)
         try:
             if way is Way.COUNT:
-                return self._counted(session)
-            session.set_cost(
-                np.array([self.program.slack, self.program.none]),
-                np.array([1.0, self.program.threshold]),
-                Sense.MAXIMIZE,
-            )
+                return self._counted(session, matrix)
+            session.set_cost(*self.program.objective, Sense.MAXIMIZE)
             complete, note = self._searched(session, way)
         finally:
             session.close()
@@ -247,11 +247,11 @@ class _Search:
             if not complete and not note:
                 complete, note = self._restart(session)
         except KeyboardInterrupt:
-            self.interrupted, note = True, "the user interrupted the search"
+            return False, INTERRUPTED
         try:
             self._settle()
         except KeyboardInterrupt:
-            self.interrupted, complete, note = True, False, "the user interrupted the search"
+            return False, INTERRUPTED
         return complete, note
 
     # --- the ways -----------------------------------------------------------------------------------------------
@@ -304,13 +304,13 @@ class _Search:
             if not len(new):
                 return False, f"{self.solver.name} stopped without a new pattern and without a bound: {result.note}"
 
-    def _counted(self, session: Session) -> Patterns:
+    def _counted(self, session: Session, matrix: Matrix) -> Patterns:
         """The solver's own count of the assignments with f >= threshold."""
         if not isinstance(session, CountingSession):
             raise SolverFailed(f"{self.solver.name} offers COUNT, and its session does not count")
         index = np.array([self.program.slack, self.program.none])
-        high = float(self.program.program.upper[self.program.slack])
-        session.set_bounds(index, np.array([self.program.threshold, 0.0]), np.array([high, 0.0]))
+        least = self.program.threshold / self.program.scale[self.program.slack]
+        session.set_bounds(index, np.array([least, 0.0]), np.array([matrix.upper[self.program.slack], 0.0]))
         # trusted: the number is the solver's word; no pattern of it is shown
         told = session.count(self._left())
         note = f"{self.solver.name} counted the assignments with f >= {self.program.threshold:g}; none was checked"
@@ -345,7 +345,7 @@ class _Search:
         return result.bound <= self.program.threshold * (1.0 + TOLERANCE) + TOLERANCE
 
     def _claim(self, x: FloatArray) -> IntArray:
-        """Note the pattern that a point of the program claims, and what its input shows; those to cut off, (k, units)."""
+        """Note the pattern that a point claims, and what its input shows; those to cut off: (k, units)."""
         claimed = self.program.pattern_of(x)
         shown = self._see(self.program.input_of(x)[None, :])
         self._meet(claimed)
@@ -367,7 +367,9 @@ class _Search:
         """Note the regions that some inputs show for certain: (k, units)."""
         shown = self.judge.shown(points)
         certain = shown.certain
-        for pattern, margin, point in zip(shown.patterns[certain], shown.margin[certain].tolist(), shown.points[certain]):
+        for pattern, margin, point in zip(
+            shown.patterns[certain], shown.margin[certain].tolist(), shown.points[certain]
+        ):
             self._note(pattern, point, margin)
         return shown.patterns[certain]
 

@@ -11,7 +11,8 @@ forbid a cell with an interior, so that there the program has more assignments t
 The width of an edge is that of its range over the domain: multiplying the weights of a unit by c > 0 and dividing those
 behind it by c changes nothing. Units that proved bounds hold on one piece have no binary.
 
-The program can give up: `none = 1` frees it from all patterns that were cut off, at f = 0 and the value `threshold`. It
+Columns and rows are scaled by powers of two, so that the tolerances of solvers mean the same for every unit. The
+program can give up: `none = 1` frees it from all patterns that were cut off, at f = 0 and the value `threshold`. It
 has a point whatever was cut off, so that "no pattern is left" is a bound of it, and never the word "infeasible".
 """
 
@@ -22,17 +23,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from reludsl.backend import BoolArray, FloatArray, IntArray, Rows
+from reludsl.backend import BoolArray, FloatArray, IntArray, Matrix, Rows
 from reludsl.bounds import Bounds
 from reludsl.expr import Application, Expr, Input, NodeVariable
 from reludsl.formulate import Compiled, compile_program
-from reludsl.layers import AffineLayer
+from reludsl.layers import AffineLayer, MaxLayer
 from reludsl.network import INPUT, Network
 from reludsl.passes import big_m, prune, substitute
 from reludsl.passes.big_m import switch_columns
 from reludsl.program import Columns, Disjunctions, Program, RowBlock
 from reludsl.regions.definition import Definition
-from reludsl.regions.units import UnitLayer, unit_layers
+from reludsl.regions.edges import UnitLayer, unit_layers
 
 THRESHOLD = 1e-5
 """The least f that is looked for: ten times what solvers take for 0."""
@@ -42,6 +43,12 @@ SLACK, NONE = "regions slack", "regions none"
 
 HAIR = 1e-9
 """What the H constant of a slack row is enlarged by, for its rounding."""
+
+SHARE = 2.0**-20
+"""The least size of a column, as a share of what it is made of."""
+
+TINY = 2.0**-100
+"""Ranges below this are left by the rounding of a constant: they are neither scaled nor counted."""
 
 LARGEST = 50_000_000
 """Coefficients of units over the input beyond which nobody looks whether they are constant."""
@@ -74,6 +81,7 @@ class PatternProgram:
         program: lowered, without an objective.
         settled: (units,) the piece of each unit that bounds hold on one, else -1.
         slack, none: the columns f and `none`.
+        scale: of the columns: a point of the program is `scale * x` for the x of the matrix, 1 for integer columns.
         threshold: the least f that is looked for.
         inputs: where the network's input stands among the original columns.
     """
@@ -83,6 +91,7 @@ class PatternProgram:
     settled: IntArray
     slack: int
     none: int
+    scale: FloatArray
     threshold: float
     inputs: slice
 
@@ -106,7 +115,7 @@ class PatternProgram:
         application = Application(network, Input(bounds.domain))
         layers = unit_layers(network)
         values = [Expr.of(NodeVariable(application, layer.node.name)) for layer in layers]
-        compiled = compile_program(values, {network: bounds})
+        compiled = compile_program([application.argument, *values], {network: bounds})
         possible = [layer.possible(bounds) for layer in layers]
         open_ = [p & (p.sum(axis=1) > 1)[:, None] for p in possible]
         groups = [_group(compiled, application, layer) for layer in layers]
@@ -132,6 +141,7 @@ class PatternProgram:
             settled,
             program.where(SLACK).start,
             program.where(NONE).start,
+            _scale(program, _sizes(compiled, application, bounds)),
             min_slack or THRESHOLD,
             compiled.position[next(iter(application.argument.terms))],
         )
@@ -149,24 +159,43 @@ class PatternProgram:
             total *= count
         return total
 
+    def matrix(self) -> Matrix:
+        """What a solver takes: columns within [-2, 2] and the largest coefficient of every row about 1."""
+        plain = self.program.matrix()
+        columns = sparse.csr_array(plain.rows @ sparse.diags_array(self.scale))
+        factor = 1.0 / _powers(abs(columns).max(axis=1).toarray().ravel() if columns.nnz else np.ones(columns.shape[0]))
+        return replace(
+            plain,
+            rows=sparse.csr_array(sparse.diags_array(factor) @ columns),
+            row_lower=plain.row_lower * factor,
+            row_upper=plain.row_upper * factor,
+            lower=plain.lower / self.scale,
+            upper=plain.upper / self.scale,
+        )
+
+    @property
+    def objective(self) -> tuple[IntArray, FloatArray]:
+        """Columns and coefficients of f + threshold none, over the columns of the matrix; to be maximised."""
+        return np.array([self.slack, self.none]), np.array([self.scale[self.slack], self.threshold])
+
     def missed(self, x: FloatArray) -> FloatArray:
-        """1 - chosen for every choice, as a point of the program has it: (c,)."""
+        """1 - chosen for every choice, as a point of the matrix has it: (c,)."""
         return self.choices.constant + self.choices.coefficient * x[self.choices.column]
 
     def claims(self, x: FloatArray) -> bool:
-        """Whether a point of the program claims a pattern, rather than giving up."""
-        return bool(x[self.none] < 0.5 and x[self.slack] > 0.5 * self.threshold)
+        """Whether a point of the matrix claims a pattern, rather than giving up."""
+        return bool(x[self.none] < 0.5 and self.scale[self.slack] * x[self.slack] > 0.5 * self.threshold)
 
     def pattern_of(self, x: FloatArray) -> IntArray:
-        """The pattern that the binaries of a point say: (units,)."""
+        """The pattern that the binaries of a point of the matrix say: (units,)."""
         pattern = self.settled.copy()
         on = self.missed(x) < 0.5
         pattern[self.choices.unit[on]] = self.choices.piece[on]
         return pattern
 
     def input_of(self, x: FloatArray) -> FloatArray:
-        """The network's input at a point of the program: (input_size,)."""
-        return self.program.original(x)[self.inputs]
+        """The network's input at a point of the matrix: (input_size,)."""
+        return self.program.original(self.scale * x)[self.inputs]
 
     def _made(self, patterns: IntArray) -> BoolArray:
         """(m, c) which choices some patterns make."""
@@ -197,6 +226,47 @@ class PatternProgram:
         matrix = sparse.csr_array((value, (row, column)), shape=(len(patterns), self.program.size))
         side = 1.0 - made @ self.choices.constant
         return Rows(matrix, side, np.full(len(patterns), np.inf))
+
+
+def _sizes(compiled: Compiled, application: Application, bounds: Bounds) -> FloatArray:
+    """How large each column of the compiled program is: its range, and no less than `SHARE` of what it is made of.
+
+    A range of rounding size among numbers that are not would be blown up, and its rows with it.
+    """
+    network, box = bounds.network, bounds.boxes
+    program = compiled.program
+    sizes = np.maximum(np.abs(program.lower), np.abs(program.upper))
+    held: dict[str, FloatArray] = {INPUT: box[INPUT].magnitude}
+    for node in network.cone([layer.node.name for layer in unit_layers(network)] or network.output):
+        taken = np.concatenate([held[source] for source in node.sources])
+        if isinstance(node.layer, AffineLayer):
+            made_of = node.layer.absolute(taken) + np.abs(node.layer.bias)
+        elif isinstance(node.layer, MaxLayer):
+            made_of = taken[node.layer.windows].max(axis=1)
+        else:
+            made_of = taken
+        held[node.name] = np.maximum(box[node.name].magnitude, SHARE * made_of)
+        variable = NodeVariable(application, node.name)
+        if variable in compiled.position:
+            sizes[compiled.position[variable]] = held[node.name]
+    return sizes
+
+
+def _scale(program: Program, sizes: FloatArray) -> FloatArray:
+    """A power of two near the size of every column that is left; what was added later is about 1."""
+    trace = program.original
+    rows = np.flatnonzero((np.diff(trace.matrix.indptr) == 1) & (trace.offset == 0))
+    entry = trace.matrix.indptr[rows]
+    same = (trace.matrix.data[entry] == 1.0) & (rows < sizes.size)
+    found = np.zeros(program.size)
+    np.maximum.at(found, trace.matrix.indices[entry[same]], sizes[rows[same]])
+    found[program.where(SLACK)] = program.upper[program.where(SLACK)]
+    return np.where(program.integer, 1.0, _powers(found))
+
+
+def _powers(values: FloatArray) -> FloatArray:
+    """A power of two near each value, 1 for what is tiny."""
+    return np.where(values > TINY, np.exp2(np.round(np.log2(np.maximum(values, TINY)))), 1.0)
 
 
 def _settled(possible: BoolArray) -> IntArray:
@@ -268,7 +338,7 @@ class _Part:
         box = bounds.network.around(layer.node, bounds.boxes)
         low, high = mine.range(box.lower, box.upper)
         counted = mine.strict.copy() if safe is None else mine.strict | safe[open_[edges.unit, edges.piece]]
-        counted &= high > low
+        counted &= high - low > TINY
         width = (high - low if min_slack == 0 else np.ones_like(low))[counted]
         scaled = sparse.csr_array(sparse.diags_array(1.0 / width) @ rows[counted])
         return cls(

@@ -28,7 +28,7 @@ from reludsl.exact import ExactArray, exactly
 from reludsl.exact_lp import ExactLP, solve_exact
 from reludsl.regions.cell import Cell, exact_cell, float_cell
 from reludsl.regions.definition import Definition
-from reludsl.regions.units import UnitLayer, patterns_at, unit_layers
+from reludsl.regions.edges import UnitLayer, patterns_at, unit_layers
 
 
 class Presence(enum.Enum):
@@ -94,17 +94,19 @@ class Judge:
     def __init__(self, bounds: Bounds, definition: Definition, min_slack: float = 0.0) -> None:
         if definition not in (Definition.PATTERNS, Definition.ACTIVATION):
             raise InvalidInput(
-                f"patterns are counted, and {definition.value} regions are unions of them, which another method merges; "
+                f"patterns are counted, and {definition.value} regions are unions of them, merged by another method; "
                 "ask for Definition.PATTERNS or Definition.ACTIVATION"
             )
         domain = bounds.domain
         if not (domain.is_box or isinstance(domain, Polytope)):
             raise InvalidInput(
-                f"the domain is a {type(domain).__name__}, and inputs of one pattern are cut out of a box or a polytope "
-                "here; give one of these, e.g. the enclosure of the domain"
+                f"the domain is a {type(domain).__name__}, and inputs of one pattern are cut out of a box or a "
+                "polytope here; give one of these, e.g. the enclosure of the domain"
             )
         if not (np.isfinite(min_slack) and min_slack >= 0):
-            raise InvalidInput(f"min_slack is {min_slack}, and no input is that far from an edge; give 0 or a little more")
+            raise InvalidInput(
+                f"min_slack is {min_slack}, and no input is that far from an edge; give 0 or a little more"
+            )
         self.network, self.domain, self.definition, self.min_slack = bounds.network, domain, definition, min_slack
         self.layers: tuple[UnitLayer, ...] = unit_layers(self.network)
         self._errors = forward_errors(bounds)

@@ -46,9 +46,7 @@ class Edges:
 
     def take(self, which: IntArray | BoolArray) -> Edges:
         """Some of the edges."""
-        return Edges(
-            self.unit[which], self.piece[which], self.strict[which], self.rows[which], self.offset[which]
-        )
+        return Edges(self.unit[which], self.piece[which], self.strict[which], self.rows[which], self.offset[which])
 
     def range(self, lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Least and largest value over a box of the argument, rounded to nearest: the signs are exact.
@@ -162,8 +160,8 @@ def unit_layers(network: Network) -> tuple[UnitLayer, ...]:
             made = _of_activation(node, start, layer, network.size(node.name))
         else:
             raise InvalidInput(
-                f"layer {node.name!r} is a {type(layer).__name__}, of which it is not known what its pieces are, so that "
-                "its regions cannot be counted; write it with activations and maxima (MaxLayer)"
+                f"layer {node.name!r} is a {type(layer).__name__}, of which it is not known what its pieces are, so "
+                "that its regions cannot be counted; write it with activations and maxima (MaxLayer)"
             )
         found.append(made)
         start += made.size
