@@ -160,10 +160,11 @@ class PatternProgram:
         return total
 
     def matrix(self) -> Matrix:
-        """What a solver takes: columns within [-2, 2] and the largest coefficient of every row about 1."""
+        """What a solver takes: columns within [-2, 2], and the largest number of every row about 1."""
         plain = self.program.matrix()
         columns = sparse.csr_array(plain.rows @ sparse.diags_array(self.scale))
-        factor = 1.0 / _powers(abs(columns).max(axis=1).toarray().ravel() if columns.nnz else np.ones(columns.shape[0]))
+        sides = [np.where(np.isfinite(side), np.abs(side), 0.0) for side in (plain.row_lower, plain.row_upper)]
+        factor = 1.0 / _powers(np.maximum(abs(columns).max(axis=1).toarray().ravel(), np.maximum(*sides)))
         return replace(
             plain,
             rows=sparse.csr_array(sparse.diags_array(factor) @ columns),
@@ -229,7 +230,7 @@ class PatternProgram:
 
 
 def _sizes(compiled: Compiled, application: Application, bounds: Bounds) -> FloatArray:
-    """How large each column of the compiled program is: its range, and no less than `SHARE` of what it is made of.
+    """How large each column of the compiled program is: its range, and no less than a share of what it is made of.
 
     A range of rounding size among numbers that are not would be blown up, and its rows with it.
     """
@@ -249,7 +250,7 @@ def _sizes(compiled: Compiled, application: Application, bounds: Bounds) -> Floa
         variable = NodeVariable(application, node.name)
         if variable in compiled.position:
             sizes[compiled.position[variable]] = held[node.name]
-    return sizes
+    return np.maximum(sizes, SHARE**2 * sizes.max(initial=0.0))
 
 
 def _scale(program: Program, sizes: FloatArray) -> FloatArray:
