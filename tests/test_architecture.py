@@ -28,7 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("falsify", "solve"),
     ("cases", "formulate", "answer"),
     ("witness", "walk", "saved", "conditions", "replay", "affine_step"),
-    ("bounds", "io", "data", "certificate", "passes", "plugins"),
+    ("bounds", "io", "data", "certificate", "passes", "plugins", "networks"),
     ("question", "functions", "program"),
     ("network", "program_text"),
     ("blocks",),
