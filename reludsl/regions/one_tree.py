@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypedDict, Unpack
 
 import numpy as np
 
@@ -42,26 +43,21 @@ from reludsl.backend import (
     require_matrix,
 )
 from reludsl.bounds import Bounds, crown, settle_ties
-from reludsl.domain import Domain
+from reludsl.domain import Domain, Space
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.network import Network
 from reludsl.regions.definition import Definition
 from reludsl.regions.edges import unit_count
+from reludsl.regions.ledger import Ledger, OnPattern
 from reludsl.regions.pattern_program import PatternProgram
-from reludsl.regions.presence import Judge, Presence
+from reludsl.regions.presence import Judge, checked
 from reludsl.regions.result import Counting, RegionCount
 from reludsl.solve import TOLERANCE, solvable_scale
 
 ROBUST = 100.0
 """An incumbent is enough for a restart when its f is so many thresholds: its input shows the pattern then."""
 
-EXACT_SECONDS = 20.0
-"""For one pattern in rational arithmetic; what takes longer stays ambiguous."""
-
 INTERRUPTED = "the user interrupted the search"
-
-OnPattern = Callable[[IntArray, FloatArray], None]
-"""Called with every pattern found to be a region, (units,), and an input that shows it."""
 
 
 class Way(enum.Enum):
@@ -90,18 +86,33 @@ class Patterns:
         return len(self.patterns)
 
 
+class Options(TypedDict, total=False):
+    """What `one_tree` and `find_patterns` take by name.
+
+    Args:
+        way: by default in-tree where the backend takes rows in its tree, else restart.
+        time_limit: seconds, for all of it.
+        min_slack: count only patterns with an input that leaves every edge that counts this far behind, in the unit of
+            the pre-activations: the f of the published program. It changes when weights are scaled.
+        bounds: proved, of the network on the domain; computed when they are not given.
+        limits: of the solver.
+        on_pattern: called with every pattern that is found; a KeyboardInterrupt raised in it ends the search.
+    """
+
+    way: Way | None
+    time_limit: float | None
+    min_slack: float
+    bounds: Bounds | None
+    limits: Limits | None
+    on_pattern: OnPattern | None
+
+
 def one_tree(
     network: Network,
-    domain: Domain,
+    domain: Domain | Space,
     definition: Definition = Definition.ACTIVATION,
     backend: str | Backend | None = None,
-    *,
-    way: Way | None = None,
-    time_limit: float | None = None,
-    min_slack: float = 0.0,
-    bounds: Bounds | None = None,
-    limits: Limits | None = None,
-    on_pattern: OnPattern | None = None,
+    **options: Unpack[Options],
 ) -> RegionCount:
     """The number of patterns of a network on a box or a polytope, by integer programming.
 
@@ -112,16 +123,12 @@ def one_tree(
     Args:
         definition: ACTIVATION or PATTERNS.
         backend: with integers and bounds; the first one installed by default.
-        way: by default in-tree where the backend takes rows in its tree, else restart.
-        time_limit: seconds, for all of it.
-        min_slack: count only patterns with an input that leaves every edge that counts this far behind, in the unit of
-            the pre-activations: the f of the published program. It changes when weights are scaled.
-        bounds: proved, of the network on the domain; computed when they are not given.
-        on_pattern: called with every pattern that is found; a KeyboardInterrupt raised in it ends the search.
+        options: see `Options`.
 
     Raises:
         InvalidInput: another definition, another kind of domain, units of an unknown kind.
         UnsupportedCapability: the backend lacks integers, bounds, or what the way needs.
+        SolverFailed: the weights span more than solvers can tell apart.
 
     >>> from reludsl.domain import Box
     >>> from reludsl.layers import Affine, relu
@@ -129,32 +136,15 @@ def one_tree(
     >>> [one_tree(net, Box([-1.0], [1.0]), d, "highs").count for d in (Definition.PATTERNS, Definition.ACTIVATION)]
     [3, 2]
     """
-    return find_patterns(
-        network,
-        domain,
-        definition,
-        backend,
-        way=way,
-        time_limit=time_limit,
-        min_slack=min_slack,
-        bounds=bounds,
-        limits=limits,
-        on_pattern=on_pattern,
-    ).count
+    return find_patterns(network, domain, definition, backend, **options).count
 
 
 def find_patterns(
     network: Network,
-    domain: Domain,
+    domain: Domain | Space,
     definition: Definition = Definition.ACTIVATION,
     backend: str | Backend | None = None,
-    *,
-    way: Way | None = None,
-    time_limit: float | None = None,
-    min_slack: float = 0.0,
-    bounds: Bounds | None = None,
-    limits: Limits | None = None,
-    on_pattern: OnPattern | None = None,
+    **options: Unpack[Options],
 ) -> Patterns:
     """The patterns that `one_tree` counts. Arguments and errors are the same.
 
@@ -165,17 +155,19 @@ def find_patterns(
     [[0, 0], [1, 0], [1, 1]]
     """
     began = time.perf_counter()
+    time_limit, min_slack = options.get("time_limit"), options.get("min_slack", 0.0)
     if time_limit is not None and not time_limit >= 0:
         raise InvalidInput(
             f"the time limit is {time_limit} seconds, and no search ends before it begins; give 0 or more"
         )
     solver = plugins.default() if backend is None else plugins.load(backend)
-    known = settle_ties(crown(network, domain)) if bounds is None else bounds
-    judge = Judge(known, definition, min_slack)
-    program = PatternProgram.of(known, definition, min_slack)
+    bounded = checked(definition, domain)
+    bounds = options.get("bounds") or settle_ties(crown(network, bounded))
+    found = Ledger(Judge(bounds, definition, min_slack), options.get("on_pattern"))
+    program = PatternProgram.of(bounds, definition, min_slack)
     deadline = None if time_limit is None else began + time_limit
-    search = _Search(judge, program, solver, limits or Limits(), began, deadline, on_pattern)
-    return search.run(_way(solver, way))
+    search = _Search(found, program, solver, options.get("limits") or Limits(), began, deadline)
+    return search.run(_way(solver, options.get("way")))
 
 
 def _way(solver: Backend, way: Way | None) -> Way:
@@ -190,36 +182,27 @@ def _way(solver: Backend, way: Way | None) -> Way:
 
 @dataclass(slots=True, eq=False)
 class _Search:
-    """Patterns that were met, by what is known of them.
+    """A program on a solver, and the patterns that were met.
 
     Args:
-        found: bytes of a pattern -> an input that shows it.
-        open: bytes of a pattern -> whether it was given up; what is not is decided when the solver is at rest.
         cuts: bytes of the patterns that were cut off.
     """
 
-    judge: Judge
+    found: Ledger
     program: PatternProgram
     solver: Backend
     limits: Limits
     began: float
     deadline: float | None
-    on_pattern: OnPattern | None
-    found: dict[bytes, FloatArray] = field(default_factory=dict)
-    open: dict[bytes, bool] = field(default_factory=dict)
-    absent: set[bytes] = field(default_factory=set)
     cuts: set[bytes] = field(default_factory=set)
-    work: dict[str, int] = field(
-        default_factory=lambda: {"solves": 0, "shown": 0, "cut in the tree": 0, "asked apart": 0, "no region": 0}
-    )
-    margin: float | None = None
+    work: dict[str, int] = field(default_factory=lambda: {"solves": 0, "shown": 0, "cut in the tree": 0})
 
     def run(self, way: Way) -> Patterns:
         """Search until nothing is left, and say what was found."""
         if not self.program.binaries.size:
             # bounds hold every unit on one piece: the pattern is that of any input
-            self._meet(self.program.settled)
-            self._settle()
+            self.found.meet(self.program.settled)
+            self.found.settle(self.deadline)
             return self._answer(True, "bounds leave one pattern", None)
         matrix = self.program.matrix()
         require_matrix(self.solver, matrix)
@@ -249,7 +232,7 @@ class _Search:
         except KeyboardInterrupt:
             return False, INTERRUPTED
         try:
-            self._settle()
+            self.found.settle(self.deadline)
         except KeyboardInterrupt:
             return False, INTERRUPTED
         return complete, note
@@ -277,7 +260,7 @@ class _Search:
 
     def _restart(self, session: Session) -> tuple[bool, str]:
         """Solve, cut off what was found, solve again."""
-        stop = min(ROBUST * self.program.threshold, 0.01) if self.judge.min_slack == 0 else None
+        stop = min(ROBUST * self.program.threshold, 0.01) if self.found.judge.min_slack == 0 else None
 
         def on_point(kind: PointKind, x: FloatArray, objective: float, bound: float) -> Reply:
             if kind is PointKind.INCUMBENT and self.program.claims(x):
@@ -347,8 +330,8 @@ class _Search:
     def _claim(self, x: FloatArray) -> IntArray:
         """Note the pattern that a point claims, and what its input shows; those to cut off: (k, units)."""
         claimed = self.program.pattern_of(x)
-        shown = self._see(self.program.input_of(x)[None, :])
-        self._meet(claimed)
+        shown = self.found.see(self.program.input_of(x)[None, :])
+        self.found.meet(claimed)
         return self._uncut(np.concatenate([claimed[None, :], shown]))
 
     def _uncut(self, patterns: IntArray) -> IntArray:
@@ -358,73 +341,24 @@ class _Search:
         self.cuts |= new.keys()
         return np.array(fresh, dtype=np.int64).reshape(len(fresh), patterns.shape[1])
 
-    def _meet(self, pattern: IntArray) -> None:
-        key = pattern.tobytes()
-        if key not in self.found and key not in self.absent:
-            self.open.setdefault(key, False)
-
-    def _see(self, points: FloatArray) -> IntArray:
-        """Note the regions that some inputs show for certain: (k, units)."""
-        shown = self.judge.shown(points)
-        certain = shown.certain
-        for pattern, margin, point in zip(
-            shown.patterns[certain], shown.margin[certain].tolist(), shown.points[certain]
-        ):
-            self._note(pattern, point, margin)
-        return shown.patterns[certain]
-
-    def _note(self, pattern: IntArray, point: FloatArray, margin: float | None) -> None:
-        key = pattern.tobytes()
-        self.open.pop(key, None)
-        if key in self.found:
-            return
-        self.found[key] = point
-        if margin is not None:
-            self.margin = margin if self.margin is None else min(self.margin, margin)
-        if self.on_pattern is not None:
-            self.on_pattern(pattern, point)
-
-    def _settle(self) -> None:
-        """Decide about the patterns that were claimed and not shown."""
-        for key, given_up in list(self.open.items()):
-            if given_up or key not in self.open:
-                continue
-            pattern = np.frombuffer(key, dtype=np.int64)
-            self.work["asked apart"] += 1
-            late = time.perf_counter() + EXACT_SECONDS
-            verdict = self.judge.decide(pattern, late if self.deadline is None else min(late, self.deadline))
-            if verdict.presence is Presence.PRESENT:
-                assert verdict.witness is not None
-                self._note(pattern, verdict.witness, verdict.margin)
-            elif verdict.presence is Presence.ABSENT:
-                self.absent.add(key)
-                del self.open[key]
-            else:
-                self.open[key] = True
-        self.work["no region"] = len(self.absent)
-
     def _answer(self, complete: bool, note: str, told: int | None) -> Patterns:
-        units = unit_count(self.judge.layers)
-        patterns = [np.frombuffer(key, dtype=np.int64) for key in self.found]
-        lower, ambiguous = len(patterns), len(self.open)
+        found = self.found
+        lower, ambiguous = len(found.regions), len(found.open)
         searched = complete and told is None
-        upper = lower + ambiguous if searched else max(self.program.most, lower + ambiguous)
         if searched and self.program.binaries.size:
             note = f"that no pattern is left is the bound of {self.solver.name}, within its tolerances"
         count = RegionCount(
             count=lower if told is None else told,
             lower=lower if told is None else 1,
-            upper=upper,
+            upper=lower + ambiguous if searched else max(self.program.most, lower + ambiguous),
             ambiguous=ambiguous,
-            definition=self.judge.definition,
-            units=units,
+            definition=found.judge.definition,
+            units=unit_count(found.judge.layers),
             method=Counting.ONE_TREE,
             seconds=time.perf_counter() - self.began,
             complete=complete,
-            margin=self.margin if self.margin is not None and np.isfinite(self.margin) else None,
-            work=dict(self.work),
+            margin=found.margin,
+            work={**self.work, **found.work},
             note=note,
         )
-        shape = (len(patterns), units)
-        inputs = np.array(list(self.found.values())).reshape(len(patterns), self.judge.network.input_size)
-        return Patterns(count, np.array(patterns, dtype=np.int64).reshape(shape), inputs)
+        return Patterns(count, *found.arrays())

@@ -27,13 +27,14 @@ from reludsl.backend import BoolArray, FloatArray, IntArray, Matrix, Rows
 from reludsl.bounds import Bounds
 from reludsl.expr import Application, Expr, Input, NodeVariable
 from reludsl.formulate import Compiled, compile_program
-from reludsl.layers import AffineLayer, MaxLayer
+from reludsl.layers import AffineLayer
 from reludsl.network import INPUT, Network
 from reludsl.passes import big_m, prune, substitute
 from reludsl.passes.big_m import switch_columns
 from reludsl.program import Columns, Disjunctions, Program, RowBlock
 from reludsl.regions.definition import Definition
 from reludsl.regions.edges import UnitLayer, unit_layers
+from reludsl.regions.scaling import TINY, power_near, scale_of, scaled, sizes_of
 
 THRESHOLD = 1e-5
 """The least f that is looked for: ten times what solvers take for 0."""
@@ -43,12 +44,6 @@ SLACK, NONE = "regions slack", "regions none"
 
 HAIR = 1e-9
 """What the H constant of a slack row is enlarged by, for its rounding."""
-
-SHARE = 2.0**-20
-"""The least size of a column, as a share of what it is made of."""
-
-TINY = 2.0**-100
-"""Ranges below this are left by the rounding of a constant: they are neither scaled nor counted."""
 
 LARGEST = 50_000_000
 """Coefficients of units over the input beyond which nobody looks whether they are constant."""
@@ -134,6 +129,8 @@ class PatternProgram:
         for part in parts:
             used[part.arguments] = False
         program = substitute(wide, used)
+        scale = scale_of(program, sizes_of(compiled, application, bounds))
+        scale[program.where(SLACK)] = power_near(program.upper[program.where(SLACK)])
         settled = np.concatenate([np.zeros(0, dtype=np.int64), *map(_settled, possible)])
         return cls(
             program,
@@ -141,7 +138,7 @@ class PatternProgram:
             settled,
             program.where(SLACK).start,
             program.where(NONE).start,
-            _scale(program, _sizes(compiled, application, bounds)),
+            scale,
             min_slack or THRESHOLD,
             compiled.position[next(iter(application.argument.terms))],
         )
@@ -161,18 +158,7 @@ class PatternProgram:
 
     def matrix(self) -> Matrix:
         """What a solver takes: columns within [-2, 2], and the largest number of every row about 1."""
-        plain = self.program.matrix()
-        columns = sparse.csr_array(plain.rows @ sparse.diags_array(self.scale))
-        sides = [np.where(np.isfinite(side), np.abs(side), 0.0) for side in (plain.row_lower, plain.row_upper)]
-        factor = 1.0 / _powers(np.maximum(abs(columns).max(axis=1).toarray().ravel(), np.maximum(*sides)))
-        return replace(
-            plain,
-            rows=sparse.csr_array(sparse.diags_array(factor) @ columns),
-            row_lower=plain.row_lower * factor,
-            row_upper=plain.row_upper * factor,
-            lower=plain.lower / self.scale,
-            upper=plain.upper / self.scale,
-        )
+        return scaled(self.program, self.scale)
 
     @property
     def objective(self) -> tuple[IntArray, FloatArray]:
@@ -227,47 +213,6 @@ class PatternProgram:
         matrix = sparse.csr_array((value, (row, column)), shape=(len(patterns), self.program.size))
         side = 1.0 - made @ self.choices.constant
         return Rows(matrix, side, np.full(len(patterns), np.inf))
-
-
-def _sizes(compiled: Compiled, application: Application, bounds: Bounds) -> FloatArray:
-    """How large each column of the compiled program is: its range, and no less than a share of what it is made of.
-
-    A range of rounding size among numbers that are not would be blown up, and its rows with it.
-    """
-    network, box = bounds.network, bounds.boxes
-    program = compiled.program
-    sizes = np.maximum(np.abs(program.lower), np.abs(program.upper))
-    held: dict[str, FloatArray] = {INPUT: box[INPUT].magnitude}
-    for node in network.cone([layer.node.name for layer in unit_layers(network)] or network.output):
-        taken = np.concatenate([held[source] for source in node.sources])
-        if isinstance(node.layer, AffineLayer):
-            made_of = node.layer.absolute(taken) + np.abs(node.layer.bias)
-        elif isinstance(node.layer, MaxLayer):
-            made_of = taken[node.layer.windows].max(axis=1)
-        else:
-            made_of = taken
-        held[node.name] = np.maximum(box[node.name].magnitude, SHARE * made_of)
-        variable = NodeVariable(application, node.name)
-        if variable in compiled.position:
-            sizes[compiled.position[variable]] = held[node.name]
-    return np.maximum(sizes, SHARE**2 * sizes.max(initial=0.0))
-
-
-def _scale(program: Program, sizes: FloatArray) -> FloatArray:
-    """A power of two near the size of every column that is left; what was added later is about 1."""
-    trace = program.original
-    rows = np.flatnonzero((np.diff(trace.matrix.indptr) == 1) & (trace.offset == 0))
-    entry = trace.matrix.indptr[rows]
-    same = (trace.matrix.data[entry] == 1.0) & (rows < sizes.size)
-    found = np.zeros(program.size)
-    np.maximum.at(found, trace.matrix.indices[entry[same]], sizes[rows[same]])
-    found[program.where(SLACK)] = program.upper[program.where(SLACK)]
-    return np.where(program.integer, 1.0, _powers(found))
-
-
-def _powers(values: FloatArray) -> FloatArray:
-    """A power of two near each value, 1 for what is tiny."""
-    return np.where(values > TINY, np.exp2(np.round(np.log2(np.maximum(values, TINY)))), 1.0)
 
 
 def _settled(possible: BoolArray) -> IntArray:

@@ -22,7 +22,7 @@ from scipy import optimize
 from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.bounds import Bounds, forward_errors
-from reludsl.domain import Polytope
+from reludsl.domain import Domain, Polytope, Space
 from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray, exactly
 from reludsl.exact_lp import ExactLP, solve_exact
@@ -37,6 +37,25 @@ class Presence(enum.Enum):
     PRESENT = "it is a region"
     ABSENT = "no input of the domain has it, or they have no interior"
     OPEN = "the time was over before it was decided"
+
+
+def checked(definition: Definition, domain: Domain | Space) -> Domain:
+    """The domain, if patterns can be counted on it by integer programs.
+
+    Raises:
+        InvalidInput: another definition than PATTERNS and ACTIVATION, another domain than a box or a polytope.
+    """
+    if definition not in (Definition.PATTERNS, Definition.ACTIVATION):
+        raise InvalidInput(
+            f"patterns are counted here, and {definition.value} regions are unions of them, merged by another method; "
+            "ask for Definition.PATTERNS or Definition.ACTIVATION"
+        )
+    if isinstance(domain, Space) or not (domain.is_box or isinstance(domain, Polytope)):
+        raise InvalidInput(
+            f"the domain is a {type(domain).__name__}, and integer programs count the patterns of a box or a polytope; "
+            "give one of these, or count by cells"
+        )
+    return domain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,17 +111,8 @@ class Judge:
     """
 
     def __init__(self, bounds: Bounds, definition: Definition, min_slack: float = 0.0) -> None:
-        if definition not in (Definition.PATTERNS, Definition.ACTIVATION):
-            raise InvalidInput(
-                f"patterns are counted, and {definition.value} regions are unions of them, merged by another method; "
-                "ask for Definition.PATTERNS or Definition.ACTIVATION"
-            )
+        checked(definition, bounds.domain)
         domain = bounds.domain
-        if not (domain.is_box or isinstance(domain, Polytope)):
-            raise InvalidInput(
-                f"the domain is a {type(domain).__name__}, and inputs of one pattern are cut out of a box or a "
-                "polytope here; give one of these, e.g. the enclosure of the domain"
-            )
         if not (np.isfinite(min_slack) and min_slack >= 0):
             raise InvalidInput(
                 f"min_slack is {min_slack}, and no input is that far from an edge; give 0 or a little more"

@@ -28,21 +28,21 @@ from reludsl.backend import (
     require_matrix,
 )
 from reludsl.bounds import Bounds, crown, settle_ties
-from reludsl.domain import Domain
+from reludsl.domain import Domain, Space
 from reludsl.network import Network
 from reludsl.regions.definition import Definition
 from reludsl.regions.edges import unit_count
 from reludsl.regions.one_tree import ROBUST
 from reludsl.regions.parity import Elimination, Parities, parity_rows
 from reludsl.regions.pattern_program import PatternProgram
-from reludsl.regions.presence import Judge, Presence
+from reludsl.regions.presence import Judge, Presence, checked
 from reludsl.regions.result import Counting, RegionCount
 from reludsl.regions.xor import xor_rounds
 
 
 def xor_bound(
     network: Network,
-    domain: Domain,
+    domain: Domain | Space,
     definition: Definition = Definition.ACTIVATION,
     backend: str | Backend | None = None,
     *,
@@ -86,14 +86,14 @@ def xor_bound(
     began = time.perf_counter()
     solver = plugins.default() if backend is None else plugins.load(backend)
     require(solver, Capability.MILP, "parities are whole numbers; use backend='highs'")
-    known = settle_ties(crown(network, domain)) if bounds is None else bounds
+    known = settle_ties(crown(network, checked(definition, domain))) if bounds is None else bounds
     judge = Judge(known, definition)
     program = PatternProgram.of(known, definition)
     members = PatternMembers(judge, program, solver, limits or Limits(), solve_limit)
     units = unit_count(judge.layers)
     if not members.bits:
         return RegionCount(1, 1, 1, 0, definition, units, Counting.XOR, time.perf_counter() - began)
-    seen = judge.shown(domain.sample(np.random.default_rng(seed), samples))
+    seen = judge.shown(known.domain.sample(np.random.default_rng(seed), samples))
     deadline = None if time_limit is None else began + time_limit
     found = xor_rounds(
         members,
