@@ -85,14 +85,19 @@ def forms(plan: Plan, basis: Basis, pieces: IntArray) -> Iterator[tuple[Part | N
             assert part is not None
             form = Form(x.reshape(count, d, -1), lost.reshape(count, d, -1))
             yield part, form
-            y, error = _held(layer, form, split[part.number], weight)
+            y, error = held(layer, form, split[part.number], weight)
         values[node.name] = y.reshape(count * d, -1)
         errors[node.name] = error.reshape(count * d, -1)
     out = network.output
     yield None, Form(values[out].reshape(count, d, -1), errors[out].reshape(count, d, -1))
 
 
-def _held(layer: object, form: Form, piece: IntArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+def held(layer: object, form: Form, piece: IntArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Coefficients and errors of what a layer of units gives on given pieces.
+
+    Args:
+        form: what it takes; piece: (m, size); weight: (d, 1), which of the d are points.
+    """
     if isinstance(layer, MaxLayer):
         taken = layer.windows[np.arange(piece.shape[1]), piece][:, None, :]
         return np.take_along_axis(form.value, taken, 2), np.take_along_axis(form.error, taken, 2)

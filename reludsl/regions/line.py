@@ -21,7 +21,7 @@ from reludsl.regions.path import Path
 from reludsl.regions.sweep import Events, Sweep
 from reludsl.regions.units import TOLERANCE, plan
 
-CHUNK = 50
+CHUNK = 20
 """Chains that are swept at once: their values fit the cache."""
 
 

@@ -148,7 +148,13 @@ def _pieces(node: Node) -> int:
 
 def affine(layer: AffineLayer, x: FloatArray, w: FloatArray | None) -> FloatArray:
     """W x + w b for points (m, n); w is 1 where None."""
-    return layer(x) if w is None else layer.apply(x) + w[:, None] * layer.bias
+    y = layer.apply(x)
+    shift = layer.bias if w is None else w[:, None] * layer.bias
+    # a layer that only selects may hand on what it was given
+    if np.may_share_memory(x, y):
+        return y + shift
+    y += shift
+    return y
 
 
 def activated(layer: Activation, z: FloatArray, w: FloatArray | None) -> FloatArray:
@@ -182,6 +188,6 @@ class Scales:
         if isinstance(layer, AffineLayer) and given is not None:
             self._held[name] = layer.absolute(given) + self._weight * np.abs(layer.bias)
         else:
-            self._held[name] = np.abs(values).max(axis=0, initial=0.0)
+            self._held[name] = np.maximum(values.max(axis=0), -values.min(axis=0))
 
 
