@@ -56,17 +56,19 @@ class Rows(Generic[T]):
 
     def __init__(self, start: npt.NDArray[T]) -> None:
         self.count = len(start)
-        self.held = np.empty((int(1.5 * self.count) + 64, *start.shape[1:]), dtype=start.dtype)
+        # memory that is not written to costs nothing
+        self.held = np.empty((3 * self.count + 64, *start.shape[1:]), dtype=start.dtype)
         self.held[: self.count] = start
 
-    def append(self, rows: npt.NDArray[T]) -> None:
-        end = self.count + len(rows)
+    def more(self, count: int) -> npt.NDArray[T]:
+        """New rows, to be filled."""
+        end = self.count + count
         if end > len(self.held):
-            grown = np.empty((int(1.5 * end), *self.held.shape[1:]), dtype=self.held.dtype)
-            grown[: self.count] = self.held[: self.count]
+            grown = np.empty((2 * end, *self.held.shape[1:]), dtype=self.held.dtype)
+            grown[: self.count] = self.all
             self.held = grown
-        self.held[self.count : end] = rows
         self.count = end
+        return self.held[end - count : end]
 
     @property
     def all(self) -> npt.NDArray[T]:
@@ -169,7 +171,6 @@ class Cut:
         m, old = on.size, self.values.count
         rows = self._between(tail[on], head[on], where)
         lines.settle(rows, group, line)
-        self.values.append(rows)
         # signs: of a line that passes through the edge by the order along it, of another those of the ends
         first, last = signs[tail[on]], signs[head[on]]
         sign = np.where(first != 0, first, last)
@@ -181,7 +182,7 @@ class Cut:
         own = group[crossing]
         tail_side = np.where(a > 0, 1, -1).astype(np.int8)[crossing]
         sign[vertex, line[crossing]] = np.where(vertex < own, tail_side, np.where(vertex > own, -tail_side, 0))
-        self.signs.append(sign)
+        self.signs.more(m)[:] = sign
         # an edge with k new vertices is k + 1 edges, one after the other
         parent = np.repeat(np.arange(len(tail)), met + 1)
         new = on + 1 + np.arange(m)
@@ -190,8 +191,10 @@ class Cut:
         disk.left, disk.right, disk.maker = disk.left[parent], disk.right[parent], disk.maker[parent]
 
     def _between(self, first: IntArray, second: IntArray, fraction: FloatArray) -> FloatArray:
+        """New rows for points on the way from one vertex to another."""
+        start = self.values.more(first.size)
         held = self.values.held
-        start: FloatArray = held[first]
+        np.take(held, first, axis=0, out=start, mode="clip")
         step: FloatArray = held[second]
         step -= start
         step *= fraction[:, None]
@@ -295,7 +298,7 @@ class Cut:
         number = np.arange(words.count + 1)
         number[-1] = -1
         number[parts] = chords[_Row.RIGHT]
-        words.append(lower)
+        words.more(comes.size)[:] = lower
         if cut.size:
             self._vertices(tail[cut], head[cut], line[cut])
         # an edge that is cut keeps its part above the line
@@ -325,10 +328,9 @@ class Cut:
 
     def _vertices(self, first: IntArray, second: IntArray, line: IntArray) -> None:
         """New vertices where edges cross a line each."""
-        signs, held, every = self.signs.held, self.values.held, np.arange(first.size)
-        height = self.lines.height
-        a, b = height(held[first])[every, line], height(held[second])[every, line]
-        rows = self._between(first, second, a / (a - b))
+        signs, every, height = self.signs.held, np.arange(first.size), self.lines.height
+        start, end = (height(self.values.held[v])[every, line] for v in (first, second))
+        rows = self._between(first, second, start / (start - end))
         self.lines.settle(rows, every, line)
         one, other = signs[first], signs[second]
         sign = np.where(one != 0, one, other)
@@ -339,5 +341,4 @@ class Cut:
             zero = np.flatnonzero(measured[row, crossing] == 0)
             self.lines.settle(rows, row[zero], crossing[zero])
         sign[every, line] = 0
-        self.values.append(rows)
-        self.signs.append(sign)
+        self.signs.more(first.size)[:] = sign
