@@ -133,7 +133,7 @@ class Plane:
         return face, first, second, np.concatenate([np.arange(self.edges), inner])
 
     @cached_property
-    def _around(self) -> tuple[IntArray, IntArray]:
+    def around(self) -> tuple[IntArray, IntArray]:
         """The rows of `sides` in order around every face, face after face, and where each begins."""
         face, first, second, _ = self.sides
         order = np.lexsort((first, face))
@@ -152,7 +152,7 @@ class Plane:
 
     def polygons(self) -> tuple[IntArray, IntArray]:
         """The vertices of every face, counterclockwise, and where each face begins: (sides,), (faces + 1,)."""
-        walk, offsets = self._around
+        walk, offsets = self.around
         return self.sides[1][walk], offsets
 
     def _shoelace(self) -> tuple[FloatArray, FloatArray]:
@@ -201,10 +201,12 @@ class Plane:
             faces: by default all.
         """
         chosen = np.arange(self.faces) if faces is None else faces
-        value = self._all_forms(chosen).value
+        value = self.every_form(chosen).value
         return np.moveaxis(value[:, :2], 1, 2), value[:, 2]
 
-    def _all_forms(self, faces: IntArray) -> Form:
+    def every_form(self, faces: IntArray | None = None) -> Form:
+        """`forms` of many faces, by default of all, in parts that fit the memory."""
+        faces = np.arange(self.faces) if faces is None else faces
         width = max(self.network.size(part.name) for part in self.plan.parts) if self.plan.parts else 1
         chunks = np.array_split(faces, max(1, 6 * faces.size * width // CHUNK))
         found = [self.forms(chunk) for chunk in chunks]
