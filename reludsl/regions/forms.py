@@ -139,6 +139,12 @@ def exact_forms(plan: Plan, basis: Basis, pieces: IntArray) -> Iterator[tuple[Pa
     yield None, np.stack(values[network.output])
 
 
+def exact_output(plan: Plan, basis: Basis, pieces: IntArray) -> ExactArray:
+    """The output of one piece in rational arithmetic: (d, outputs)."""
+    *_, (_, form) = exact_forms(plan, basis, pieces)
+    return form
+
+
 def _exactly_held(layer: object, x: list[ExactArray], piece: IntArray, weights: list[int]) -> list[ExactArray]:
     if isinstance(layer, MaxLayer):
         taken = layer.windows[np.arange(piece.size), piece]
