@@ -243,7 +243,8 @@ class _Proof:
             gap = np.take_along_axis(value, best, axis=1)[:, None, :] - value[:, windows.T]
             lost = np.take_along_axis(error, best, axis=1)[:, None, :] + error[:, windows.T]
             same = best[:, None, :] == windows.T
-            return np.where(same, np.inf, gap), numeric.inflated(lost) + 4 * numeric.UNIT * np.abs(gap)
+            lost = numeric.inflated(lost) + 4 * numeric.UNIT * np.abs(gap) + numeric.FLOOR
+            return np.where(same, np.inf, gap), lost
         assert elementwise(layer)
         weight = self.cells.basis.w
         w = (point @ weight)[:, None]

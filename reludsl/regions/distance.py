@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reludsl.backend import FloatArray, IntArray
-from reludsl.layers import Activation, MaxLayer
+from reludsl.layers import Layer, MaxLayer, elementwise
 from reludsl.network import Network
 from reludsl.regions.forms import Basis, forms
 from reludsl.regions.plane.result import pieces_at
@@ -90,7 +90,7 @@ def _nearest(own: Plan, x: FloatArray) -> tuple[FloatArray, IntArray, IntArray, 
     return best, number, element, point
 
 
-def _gaps(layer: object, part: Part, value: FloatArray, piece: IntArray) -> list[tuple[FloatArray, FloatArray]]:
+def _gaps(layer: Layer, part: Part, value: FloatArray, piece: IntArray) -> list[tuple[FloatArray, FloatArray]]:
     """For every end of a piece how far z is from it, inf where there is none, and the gradient of that: (m, d, n)."""
     if isinstance(layer, MaxLayer):
         windows = layer.windows
@@ -101,7 +101,7 @@ def _gaps(layer: object, part: Part, value: FloatArray, piece: IntArray) -> list
             ahead = own - value[:, :, column]
             found.append((np.where(best == column, np.inf, ahead[:, -1]), ahead[:, :-1]))
         return found
-    assert isinstance(layer, Activation)
+    assert elementwise(layer)
     edges = np.vstack([np.full(part.size, -np.inf), layer.breaks_at(part.size), np.full(part.size, np.inf)])
     low, high = np.take_along_axis(edges, piece, axis=0), np.take_along_axis(edges, piece + 1, axis=0)
     z, slope = value[:, -1], value[:, :-1]
