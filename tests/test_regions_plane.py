@@ -34,6 +34,7 @@ from reludsl.regions import (
     line,
     nearest_boundary,
     plane,
+    plane_parts,
 )
 from reludsl.regions.certificate import certify
 from reludsl.regions.counted import counted_plane, plane_cells
@@ -334,6 +335,29 @@ def test_slice_through_three_points_holds_them() -> None:
     assert np.linalg.norm(own, axis=1) == pytest.approx(np.full(3, np.linalg.norm(own[0])))
     assert (found.locate(own) >= 0).all()
     assert count_plane(network, where).exact
+
+
+@pytest.mark.parametrize("budget", [2e4, 5e5])
+def test_parts_are_the_whole(budget: float) -> None:
+    network = drawn((2, 40, 40, 40), 2)
+    whole = plane(network, SQUARE)
+    parts = list(plane_parts(network, SQUARE, budget=budget))
+    assert len(parts) > 1
+    assert sum(part.faces for part in parts) == whole.faces
+    assert set().union(*map(patterns, parts)) == patterns(whole)
+    assert sum(part.areas.sum() for part in parts) == pytest.approx(100)
+    with pytest.raises(InvalidInput, match="meet at infinity"):
+        plane_parts(network, R2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_parts_of_any_graph_are_the_whole(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reludsl.regions.planar.engine.SMALLEST", 2)
+    network = two_inputs(seed, 16)
+    whole = plane(network, SQUARE)
+    parts = list(plane_parts(network, SQUARE, budget=1.0))
+    assert sum(part.faces for part in parts) == whole.faces
+    assert set().union(*map(patterns, parts)) == patterns(whole)
 
 
 def test_whole_plane_has_unbounded_faces_and_the_bounded_ones_of_a_box() -> None:
