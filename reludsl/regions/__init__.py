@@ -2,6 +2,8 @@
 
 from reludsl.regions.arcs import Arcs as Arcs
 from reludsl.regions.arcs import arc as arc
+from reludsl.regions.bounds import RegionBounds as RegionBounds
+from reludsl.regions.bounds import bounds as bounds
 from reludsl.regions.counted import count_line as count_line
 from reludsl.regions.counted import count_plane as count_plane
 from reludsl.regions.definition import Definition as Definition

@@ -126,6 +126,11 @@ def _layers(draw: st.DrawFn, rows: int, size: int) -> Affine:
     return Affine(matrix, bias)
 
 
+def _hyperplanes(rows: int, size: int) -> st.SearchStrategy[Affine]:
+    """An affine layer whose biases are copied, multiplied and added with their rows."""
+    return _matrices(rows, size + 1).map(lambda whole: Affine(whole[:, :-1], whole[:, -1]))
+
+
 @st.composite
 def networks(
     draw: st.DrawFn,
@@ -134,6 +139,7 @@ def networks(
     max_depth: int = 3,
     activation: st.SearchStrategy[PiecewiseLinear] | None = None,
     max_outputs: int = 2,
+    coincident: bool = False,
 ) -> Network:
     """Chains affine, activation, ..., affine with weights k / 8, at most `max_units` hidden neurons.
 
@@ -141,7 +147,10 @@ def networks(
 
     Args:
         activation: drawn anew for every layer; the ReLU by default.
+        coincident: a bias follows its row, so that neurons of a layer often switch on one hyperplane, on the same or
+            on opposite sides of it, or on hyperplanes that meet.
     """
+    hidden = _hyperplanes if coincident else _layers
     kind = st.just(relu) if activation is None else activation
     depth = draw(st.integers(1, max_depth))
     size = draw(st.integers(1, max_inputs))
@@ -150,7 +159,7 @@ def networks(
     for k in range(depth):
         width = draw(st.integers(1, max(1, left - (depth - 1 - k))))
         width = min(width, 1 + max_units // depth)
-        layers += [draw(_layers(width, size)), draw(kind)]
+        layers += [draw(hidden(width, size)), draw(kind)]
         size, left = width, left - width
     layers.append(draw(_layers(draw(st.integers(1, max_outputs)), size)))
     return Network.chain(layers, (inputs,))
