@@ -41,13 +41,17 @@ class Ledger:
     looked: int = 0
     proved: int = 0
 
-    def meet(self, pattern: IntArray) -> None:
-        """Somebody claims a pattern: an input that shows it is looked for; where none is found it stays open."""
+    def meet(self, pattern: IntArray, near: FloatArray | None = None) -> None:
+        """Somebody claims a pattern: an input that shows it is looked for; where none is found it stays open.
+
+        Args:
+            near: (input_size,) an input near its cell.
+        """
         key = pattern.tobytes()
         if key in self.regions or key in self.absent or key in self.open:
             return
         self.looked += 1
-        verdict = self.judge.look(pattern)
+        verdict = self.judge.look(pattern, near)
         if verdict is None or verdict.witness is None:
             self.open[key] = False
         else:

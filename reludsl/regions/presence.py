@@ -30,6 +30,9 @@ from reludsl.regions.cell import Cell, exact_cell, float_cell
 from reludsl.regions.definition import Definition
 from reludsl.regions.edges import UnitLayer, patterns_at, unit_layers
 
+NUDGES = np.array([1e-1, 1e-2, 1e-3, 1e-4, 1e-6])
+"""Distances from the edges that are tried for an input on the border of its cell."""
+
 
 class Presence(enum.Enum):
     """What is known of a pattern."""
@@ -162,19 +165,31 @@ class Judge:
         pieces = [layer.exact_piece(self.network.gather(layer.node, values)) for layer in self.layers]
         return np.concatenate([np.zeros(0, dtype=np.int64), *pieces])
 
-    def decide(self, pattern: IntArray, deadline: float | None = None) -> Verdict:
-        """Whether a pattern is a region; OPEN only where the deadline (of `time.perf_counter()`) passes."""
-        return self.look(pattern) or self.prove(pattern, deadline)
+    def decide(self, pattern: IntArray, deadline: float | None = None, near: FloatArray | None = None) -> Verdict:
+        """Whether a pattern is a region; OPEN only where the deadline (of `time.perf_counter()`) passes.
 
-    def look(self, pattern: IntArray) -> Verdict | None:
-        """PRESENT where an input deep in the cell, found in floats, shows the pattern; None where none does."""
-        x, _ = self._deepest(float_cell(self.network, self.layers, pattern))
-        if x is None:
+        Args:
+            near: (input_size,) an input near the cell, such as one on its border.
+        """
+        return self.look(pattern, near) or self.prove(pattern, deadline)
+
+    def look(self, pattern: IntArray, near: FloatArray | None = None) -> Verdict | None:
+        """PRESENT where an input found in floats shows the pattern; None where none does."""
+        cell = float_cell(self.network, self.layers, pattern)
+        found = None if near is None else self._showing(pattern, self._nudged(cell, near))
+        if found is None:
+            x, _ = self._deepest(cell)
+            found = None if x is None else self._showing(pattern, x)
+        return found
+
+    def _showing(self, pattern: IntArray, points: FloatArray) -> Verdict | None:
+        """PRESENT if one of some inputs shows the pattern for certain, by the one that is farthest from an edge."""
+        seen = self.shown(points)
+        good = np.flatnonzero(seen.certain & (seen.patterns == pattern).all(axis=1))
+        if not good.size:
             return None
-        seen = self.shown(x)
-        if not (len(seen.points) and seen.certain[0] and (seen.patterns[0] == pattern).all()):
-            return None
-        return Verdict(Presence.PRESENT, seen.points[0], float(seen.margin[0]))
+        best = good[seen.margin[good].argmax()]
+        return Verdict(Presence.PRESENT, seen.points[best], float(seen.margin[best]))
 
     def prove(self, pattern: IntArray, deadline: float | None = None) -> Verdict:
         """The same in rationals: by multipliers that leave the cell no slack, or by the largest slack that there is."""
@@ -200,6 +215,14 @@ class Judge:
             if value < 0 or (strict and value == 0) or (strict and value < Fraction(self.min_slack)):
                 return None
         return Cell(cell.slopes[~constant], cell.constants[~constant], cell.strict[~constant])
+
+    def _nudged(self, cell: Cell, near: FloatArray) -> FloatArray:
+        """The nearest inputs, but for the domain, that leave all edges behind by some distances."""
+        slopes = cell.slopes
+        weight = np.linalg.norm(slopes, axis=1)
+        value = slopes @ near + cell.constants
+        missing = np.maximum(np.multiply.outer(weight, NUDGES) - value[:, None], 0.0)
+        return np.asarray(near + (np.linalg.pinv(slopes) @ missing).T)
 
     def _deepest(self, cell: Cell) -> tuple[FloatArray | None, FloatArray]:
         """An input of the largest slack in floats, and a multiplier for each edge; nothing rests on either.
