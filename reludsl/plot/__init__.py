@@ -8,5 +8,7 @@ from reludsl.plot.counts import plot_counts as plot_counts
 from reludsl.plot.histograms import Measure as Measure
 from reludsl.plot.histograms import plot_histogram as plot_histogram
 from reludsl.plot.local import plot_local_stability as plot_local_stability
+from reludsl.plot.plane import plot_line as plot_line
+from reludsl.plot.plane import plot_plane as plot_plane
 from reludsl.plot.regions import Colouring as Colouring
 from reludsl.plot.regions import plot_regions as plot_regions

@@ -141,7 +141,7 @@ def plot_by_depth(
     axes.set_xticks(chosen)
     axes.set_xlabel(f"hidden layers that share {units} units")
     axes.set_ylabel("bound on the linear regions")
-    axes.legend(fontsize="small", title="star: best depth", title_fontsize="small")
+    axes.legend(title="star: best depth", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     return axes
 
 
