@@ -5,6 +5,7 @@ from reludsl.plot.breakpoints import plot_breakpoints as plot_breakpoints
 from reludsl.plot.counts import plot_accuracy as plot_accuracy
 from reludsl.plot.counts import plot_by_depth as plot_by_depth
 from reludsl.plot.counts import plot_counts as plot_counts
+from reludsl.plot.counts import plot_study as plot_study
 from reludsl.plot.histograms import Measure as Measure
 from reludsl.plot.histograms import plot_histogram as plot_histogram
 from reludsl.plot.local import plot_local_stability as plot_local_stability

@@ -56,6 +56,9 @@ def classes(values: npt.ArrayLike, count: int, what: str) -> npt.NDArray[Any]:
 def heights(values: Iterable[float | int | None], count: int, what: str) -> FloatArray:
     """Values for a logarithmic axis, (count,): None and whatever is not positive becomes NaN, which is not drawn.
 
+    Args:
+        count: of the places that they belong to.
+
     Raises:
         InvalidInput: another number of values, or one beyond the largest float.
 
@@ -65,15 +68,15 @@ def heights(values: Iterable[float | int | None], count: int, what: str) -> Floa
     given = list(values)
     if len(given) != count:
         raise InvalidInput(
-            f"{what} has {len(given)} values for {count} configurations, and it is not clear which belongs where; give "
+            f"{what} has {len(given)} values for {count} places, and it is not clear which belongs where; give "
             "one for each, None where there is none"
         )
     try:
         found = np.array([np.nan if value is None else float(value) for value in given])
     except OverflowError:
-        digits = max(len(str(value)) for value in given)
+        found = np.array([np.inf])
+    if np.isinf(found).any():
         raise InvalidInput(
-            f"{what} has a value of {digits} digits, and axes of matplotlib end at 1e308; leave it out, or draw its "
-            "logarithm"
-        ) from None
+            f"{what} has a value beyond 1e308, where axes of matplotlib end; leave it out, or draw its logarithm"
+        )
     return np.where(found > 0, found, np.nan)

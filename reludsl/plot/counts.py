@@ -11,6 +11,7 @@ from reludsl.errors import InvalidInput
 from reludsl.plot.axes import new_axes
 from reludsl.plot.checks import array, heights
 from reludsl.regions.bounds import by_depth, serra_2018
+from reludsl.regions.study import StudyRow, summaries
 
 Values = Sequence[float | int | None]
 
@@ -72,6 +73,49 @@ def plot_counts(
     axes.set_ylabel("linear regions")
     axes.legend(fontsize="small")
     return axes
+
+
+def plot_study(rows: Sequence[StudyRow], *, axes: Any = None) -> Any:
+    """An empirical-bound study (`reludsl.regions.study`) as `plot_counts`: bounds, estimates and exact counts.
+
+    An estimate is drawn with 2 standard errors of its mean on either side; of other methods that draw at random, the
+    mean of their lower bounds.
+
+    Raises:
+        MissingBackend: matplotlib is not installed.
+        InvalidInput: no rows.
+    """
+    found = summaries(rows)
+    groups = [[row for row in rows if row.configuration == one.configuration] for one in found]
+    intervals: dict[str, tuple[Values, Values]] = {}
+    if any(one.estimate for one in found):
+        ends = [(None, None) if one.estimate is None else _around(*one.estimate) for one in found]
+        intervals["estimate, 2 standard errors"] = [low for low, _ in ends], [high for _, high in ends]
+    if any(_likely(row) for row in rows):
+        least = [_mean([_likely(row) for row in group]) or None for group in groups]
+        intervals["with the stated confidence"] = least, [None] * len(found)
+    return plot_counts(
+        [one.configuration for one in found],
+        [[row.count for row in group] for group in groups],
+        lower=[one.lower for one in found],
+        upper=[one.upper for one in found],
+        intervals=intervals,
+        bounds={
+            "Montúfar 2017": [group[0].bounds.montufar_2017 for group in groups],
+            "Theorem 1": [one.theorem_1 for one in found],
+            "coefficients (mean)": [one.coefficients for one in found],
+        },
+        axes=axes,
+    )
+
+
+def _around(mean: float, error: float) -> tuple[float, float]:
+    return mean - 2 * error, mean + 2 * error
+
+
+def _likely(row: StudyRow) -> int:
+    """The largest lower bound with a confidence; 0 without one."""
+    return max((found.lower for found in row.counts.values() if found.confidence is not None), default=0)
 
 
 def _mean(values: Sequence[int]) -> float:
