@@ -303,6 +303,11 @@ def test_constant_piece_on_either_side_will_do_but_signs_need_zero() -> None:
     assert found.serra_2018 == serra_2018(2, [2, 2])
     assert found.activation_based is None
     assert "0 up to 0" in found.notes["activation_based"]
+    # |w| h would push the other way
+    negative = PiecewiseLinear("negative", (0,), (0, -1))
+    net = chain([np.ones((2, 2)), np.ones((2, 2))], [np.zeros(2), np.ones(2)], negative)
+    assert bounds(net).activation_based is None
+    assert cells(net, cube(net, 64)) <= bounds(net).upper
 
 
 def test_two_breaks_are_two_parallel_hyperplanes() -> None:

@@ -72,6 +72,10 @@ def test_too_much_work_leaves_what_the_zeros_allow() -> None:
     matrix = np.ones((5, 5))
     assert rank_bound(matrix) == 1
     assert rank_bound(matrix, work=0) == 5 == structural_rank(matrix)
+    # one prime is within the work here, and those that a proof takes are not
+    same = np.repeat(np.random.default_rng(0).normal(size=(1, 8)), 8, axis=0)
+    assert rank_bound(same, work=200) == 8
+    assert rank_bound(same) == 1
     # full modulo one prime, which is all that is asked
     assert rank_bound(np.arange(25.0).reshape(5, 5) + 9 * np.eye(5), work=50) == 5
 

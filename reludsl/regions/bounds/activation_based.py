@@ -92,14 +92,14 @@ def reaches_of(layout: Layout, bounds: Bounds | None = None, exact_upto: int = E
     """
     assert layout.steps is not None
     found = []
-    for k, (layer, step) in enumerate(zip(layout.units, layout.steps)):
+    for k, (layer, step, rank) in enumerate(zip(layout.units, layout.steps, layout.ranks)):
         never_up, never_down = np.zeros((2, layer.size), dtype=np.bool_)
         if bounds is not None:
             # inactive is closed: a unit that touches 0 from above is inactive there
             box = bounds.boxes[layer.pre]
             never_up, never_down = box.upper <= 0, box.lower > 0
         pushes = _pushes(step, never_up, never_down, by_unit=k > 0)
-        found.append(Reach(pushes.coverage(exact_upto), step.rank()))
+        found.append(Reach(pushes.coverage(exact_upto), rank))
     return tuple(found)
 
 

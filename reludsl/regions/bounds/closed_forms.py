@@ -94,7 +94,8 @@ def montufar_2014_lower(inputs: int, widths: Sequence[int]) -> int | None:
 
     None unless every n_l >= n.
 
-    Source: Montufar, Pascanu, Cho, Bengio 2014, On the number of linear regions of deep neural networks, Theorem 4.
+    Source: Montufar, Pascanu, Cho, Bengio 2014, On the number of linear regions of deep neural
+    networks.
 
     >>> montufar_2014_lower(2, [6, 6]), montufar_2014_lower(2, [1, 5])
     (198, None)
@@ -112,7 +113,7 @@ def montufar_2017(inputs: int, widths: Sequence[int]) -> int:
     Each layer cuts every region of the layers before it, which it sees as a set of dimension d_l at most. Nothing in
     this is about the inactive piece, so that it holds for every activation of one break, leaky ones too.
 
-    Source: Montufar 2017, Notes on the number of linear regions of deep neural networks, Proposition 3.
+    Source: Montufar 2017, Notes on the number of linear regions of deep neural networks.
 
     >>> montufar_2017(2, [4, 4]), montufar_2017(784, [11, 11])
     (121, 4194304)
@@ -158,7 +159,7 @@ def serra_2018_lower_arora(inputs: int, widths: Sequence[int]) -> int | None:
 
     None unless the first width is even, m >= 1, and the others are all one w >= 2.
 
-    Source: Serra, Tjandraatmadja, Ramalingam 2018, Theorem 7, which improves Arora et al. 2018, Theorem 2.11.
+    Source: Serra, Tjandraatmadja, Ramalingam 2018, Theorem 7, which improves a bound of Arora et al. 2018.
 
     >>> serra_2018_lower_arora(2, [4, 3, 3]), serra_2018_lower_arora(2, [3, 3])
     (64, None)
@@ -175,7 +176,7 @@ def maxout(inputs: int, widths: Sequence[int], rank: int) -> int:
     Each pair of the k inputs of a unit is one hyperplane, on which they tie. With many inputs `two_to_n`, k^N here,
     may be smaller.
 
-    Source: Serra, Tjandraatmadja, Ramalingam 2018, Theorem 10.
+    Source: Serra, Tjandraatmadja, Ramalingam 2018, the bound for multi-layer maxout networks.
 
     >>> maxout(2, [3], 3), maxout(2, [3, 3], 2), maxout(2, [2, 2], 3)
     (46, 49, 484)

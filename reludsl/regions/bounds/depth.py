@@ -47,8 +47,8 @@ def by_depth(
         depths: numbers of layers.
         bound: takes the number of inputs and the widths.
 
-    Source: Serra, Tjandraatmadja, Ramalingam 2018, section 4, which draws this for 60 units: more inputs put the best
-    depth earlier, and one input or two later.
+    Source: Serra, Tjandraatmadja, Ramalingam 2018, which draws this for 60 units in 1 to 6 layers: the more inputs, the
+    fewer layers are best.
 
     >>> [at.value for at in by_depth(2, 60, range(1, 4))]
     [1831, 217156, 9393931]

@@ -86,7 +86,7 @@ def hinz_van_de_geer(inputs: int, widths: Sequence[int], gamma: Gamma = zaslavsk
     it is never above that, and below it where a layer can use up dimensions.
 
     Source: Hinz and van de Geer 2019, A framework for the construction of upper bounds on the number of affine
-    linear regions of ReLU feed-forward neural networks, Theorem 1.
+    linear regions of ReLU feed-forward neural networks.
 
     >>> hinz_van_de_geer(2, [4, 4]), hinz_van_de_geer(2, [4, 4], deletion_histogram)
     (121, 115)

@@ -76,7 +76,7 @@ def serra_2018(inputs: int, widths: Sequence[int], ranks: Sequence[int] | None =
         InvalidInput: another number of ranks than of layers, or a negative one.
 
     Source: Serra, Tjandraatmadja, Ramalingam 2018, Bounding and counting linear regions of deep neural networks,
-    Theorem 1, and the remark on ranks after it.
+    Theorem 1 and its rank-aware form.
 
     >>> serra_2018(784, [11, 11]), serra_2018(2, [4, 4], ranks=[1, 1])
     (2449868, 25)

@@ -31,7 +31,7 @@ from reludsl.regions.bounds.histograms import deletion_histogram, hinz_van_de_ge
 from reludsl.regions.bounds.recursion import Cut, recursion, serra_2018
 from reludsl.regions.bounds.units import Layout
 
-LARGEST_PRODUCT = 4_000_000
+LARGEST_PRODUCT = 1_000_000
 """Entries of the matrices of the histogram bound."""
 
 UPPER = "upper bound"
@@ -262,12 +262,9 @@ def _no_chain(layout: Layout) -> str:
 
 def _of_weights(layout: Layout, domain: Domain | None, notes: dict[str, str]) -> dict[str, int | None]:
     """What the weights of a chain tell."""
-    steps = layout.steps
-    assert steps is not None
-    ranks = [step.rank() for step in steps]
     found: dict[str, int | None] = {
-        "serra_2018_rank": serra_2018(layout.inputs, layout.widths, ranks),
-        "cai_rank": _cai(layout, ranks),
+        "serra_2018_rank": serra_2018(layout.inputs, layout.widths, layout.ranks),
+        "cai_rank": _cai(layout, layout.ranks),
     }
     other = next((layer for layer in layout.units if not layer.is_relu), None)
     if other is not None:
@@ -286,9 +283,7 @@ def _of_weights(layout: Layout, domain: Domain | None, notes: dict[str, str]) ->
 
 
 def _cai(layout: Layout, ranks: Sequence[int]) -> int:
-    steps = layout.steps
-    assert steps is not None
-    left = [int(np.count_nonzero(step.varies)) for step in steps]
+    left = [int(np.count_nonzero(step.varies)) for step in layout.steps or ()]
     return recursion(layout.inputs, [Cut(n, n, min(n, r)) for n, r in zip(left, ranks)])
 
 
@@ -318,6 +313,4 @@ def cai_rank(network: Network, structural: bool = False, outputs_as_units: bool 
     why = _no_chain(layout)
     if why:
         raise InvalidInput(f"no bound by ranks: {why}")
-    steps = layout.steps
-    assert steps is not None
-    return _cai(layout, [step.rank(structural) for step in steps])
+    return _cai(layout, [step.rank(structural) for step in layout.steps or ()])

@@ -175,6 +175,11 @@ class Layout:
             before = layer.name
         return tuple(found)
 
+    @cached_property
+    def ranks(self) -> tuple[int, ...]:
+        """Upper bounds of the ranks of `steps`, exact where that is quick."""
+        return tuple(step.rank() for step in self.steps or ())
+
 
 def affinely(network: Network, name: str) -> Affinely | None:
     """A node as an affine function of the one node that all its affine layers start from; None if there are several."""
