@@ -19,6 +19,9 @@ from reludsl.regions.bounds import RegionBounds, bounds
 from reludsl.regions.definition import Definition
 from reludsl.regions.result import Counting, RegionCount
 
+APPROXIMATE = (Counting.PROBE, Counting.XOR)
+"""Methods whose `count` is an estimate."""
+
 
 class Counter(Protocol):
     """`reludsl.regions.count`, or something that is asked like it."""
@@ -89,15 +92,15 @@ class StudyRow:
 
     @property
     def estimate(self) -> RegionCount | None:
-        """The approximate count that states its standard error, if there is one."""
-        return next((found for found in self.counts.values() if found.standard_error is not None), None)
+        """The approximate count, if there is one; of several the one that states its standard error."""
+        approximate = [found for found in self.counts.values() if found.method in APPROXIMATE]
+        return min(approximate, key=lambda found: found.standard_error is None, default=None)
 
     @property
     def count(self) -> int:
         """The exact count, else the estimate brought between lower and upper, else lower."""
-        if self.exact or self.estimate is None:
-            return self.lower
-        return min(max(self.lower, self.estimate.count), self.upper)
+        found = self.estimate
+        return self.lower if self.exact or found is None else min(max(self.lower, found.count), self.upper)
 
     @property
     def theorem_1(self) -> int | None:
@@ -119,7 +122,7 @@ class Summary:
         networks: how many; exact: of how many the regions are counted to the end.
         least, mean, most: of `StudyRow.count`.
         lower, upper: what the mean is proved to lie between.
-        estimate: mean of the estimates, and its standard error; None without an estimate of every network.
+        estimate: mean of the estimates, and its standard error; None unless every network has both.
         theorem_1: the same for all networks. coefficients: the mean; None where a network has none.
     """
 
@@ -204,9 +207,8 @@ def summaries(rows: Iterable[StudyRow]) -> list[Summary]:
 def _summary(configuration: str, rows: Sequence[StudyRow]) -> Summary:
     n = len(rows)
     counts = [row.count for row in rows]
-    estimates = [row.estimate for row in rows]
-    errors = [0.0 if one is None or one.standard_error is None else one.standard_error for one in estimates]
-    known = [one.count for one in estimates if one is not None]
+    known = [one for row in rows if (one := row.estimate) is not None and one.standard_error is not None]
+    error = math.hypot(*(one.standard_error or 0.0 for one in known)) / n
     coefficients = [row.coefficients for row in rows if row.coefficients is not None]
     return Summary(
         configuration,
@@ -218,7 +220,7 @@ def _summary(configuration: str, rows: Sequence[StudyRow]) -> Summary:
         max(counts),
         _mean([row.lower for row in rows]),
         _mean([row.upper for row in rows]),
-        (_mean(known), math.hypot(*errors) / n) if len(known) == n else None,
+        (_mean([one.count for one in known]), error) if len(known) == n else None,
         rows[0].theorem_1,
         _mean(coefficients) if len(coefficients) == n else None,
     )
