@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from reludsl.backend import FloatArray
 from reludsl.domain import Ball, Box, Norm, Polytope
 from reludsl.exact import ExactArray, exactly
+from reludsl.exact_lp import ExactLP, solve_exact
 from reludsl.expr import Application, Expr, Input, InputVariable, NodeVariable, Variable
 from reludsl.functions import absolute
 from reludsl.layers import Activation, Affine, Layer, PiecewiseLinear, relu
 from reludsl.logic import All, AnyOf, Atoms, Condition, all_of, any_of
 from reludsl.network import INPUT, Network, Node
-from reludsl.testing.exact_lp import ExactLP, solve_exact
 
 Pick = Callable[[int, int], int]
 """pick(low, high): an integer between the two."""

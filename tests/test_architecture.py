@@ -34,7 +34,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("blocks",),
     ("layers", "expr"),
     ("logic", "domain"),
-    ("numeric", "exact", "progress"),
+    ("numeric", "exact", "exact_lp", "progress"),
     ("backend",),
     ("apart", "aside", "silence"),
     ("errors",),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from reludsl.backend import FloatArray
-from reludsl.testing.exact_lp import ExactLP, Side, exact, solve_exact
+from reludsl.exact_lp import ExactLP, Side, exact, solve_exact
 
 ZERO = Fraction(0)
 

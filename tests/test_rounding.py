@@ -22,10 +22,10 @@ from reludsl.certificate import dual_bound
 from reludsl.domain import Ball, Box, Domain, Norm, Polytope
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.exact import exactly, rounded_up
+from reludsl.exact_lp import ExactLP, exact, solve_exact
 from reludsl.network import INPUT, Network
 from reludsl.program import activity
 from reludsl.testing import oracle
-from reludsl.testing.exact_lp import ExactLP, exact, solve_exact
 from reludsl.testing.strategies import rough_network
 
 Misses = list[str]

@@ -35,7 +35,7 @@ from reludsl.backend import (
     Status,
     answered,
 )
-from reludsl.testing.exact_lp import ExactLP, Side, exact, solve_exact
+from reludsl.exact_lp import ExactLP, Side, exact, solve_exact
 from reludsl.testing.search import ExactRow, Search, exact_rows, exactly
 
 __all__ = ["MOST_ASSIGNMENTS", "EnumerationBackend"]

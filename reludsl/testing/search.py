@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from reludsl.backend import Answered, FloatArray, OnPoint, PointKind, Reply, Rows, Status
-from reludsl.testing.exact_lp import ExactSolution, Side, exact, solve_exact
+from reludsl.exact_lp import ExactSolution, Side, exact, solve_exact
 
 if TYPE_CHECKING:
     from reludsl.testing.enumeration import EnumerationSession, Reach

@@ -272,9 +272,7 @@ class Search:
             error = nodes.form_errors[k, f.rows[option, r]]
             open_ = np.flatnonzero(there & (sign != 0))
             if open_.size:
-                reply = self.sides.ask(
-                    Questions(rows[open_], errors[open_], form[open_], error[open_], points[open_])
-                )
+                reply = self.sides.ask(Questions(rows[open_], errors[open_], form[open_], error[open_], points[open_]))
                 there[open_], absent[open_] = reply.there, reply.absent
                 points[open_] = reply.points
             if r + 1 < f.rows.shape[1]:
@@ -289,7 +287,9 @@ class Search:
         unit = split.argmax(axis=1)
         k, option = np.nonzero(nodes.open & (f.unit[None, :] == unit[:, None]))
         child = nodes.take(k)
-        open_ = child.open & ((f.unit[None, :] != unit[k][:, None]) | (np.arange(f.unit.size)[None, :] == option[:, None]))
+        open_ = child.open & (
+            (f.unit[None, :] != unit[k][:, None]) | (np.arange(f.unit.size)[None, :] == option[:, None])
+        )
         mine = member[k, option]
         pool = np.where(mine, child.pool, -1)
         order = np.argsort(~mine, axis=1, kind="stable")
@@ -308,9 +308,7 @@ class Search:
             rows[some, count[some]] = nodes.forms[k[some], q] * sign[some][:, None]
             errors[some, count[some]] = nodes.form_errors[k[some], q]
             count = count + (sign != 0)
-        return Nodes(
-            **{**_fields(child), "rows": rows, "errors": errors, "count": count, "open": open_, "pool": pool}
-        )
+        return Nodes(**{**_fields(child), "rows": rows, "errors": errors, "count": count, "open": open_, "pool": pool})
 
 
 def _fields(nodes: Nodes) -> dict[str, object]:

@@ -1,0 +1,481 @@
+"""Counting by integer programs: against every sign vector decided in rationals, on every solver."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from solvers import solver
+
+from reludsl.backend import Backend, Capability, FloatArray, IntArray, Limits, Matrix, OnPoint, Result, Session
+from reludsl.bounds import crown, interval
+from reludsl.domain import Ball, Box, Domain, Norm, Polytope
+from reludsl.errors import InvalidInput, UnsupportedCapability
+from reludsl.exact import exactly
+from reludsl.exact_lp import ExactLP, solve_exact
+from reludsl.layers import Affine, Layer, Max, PiecewiseLinear, relu
+from reludsl.network import Network
+from reludsl.plugins import load
+from reludsl.regions import Definition
+from reludsl.regions.edges import unit_layers
+from reludsl.regions.one_tree import Way, find_patterns, one_tree
+from reludsl.regions.outputs import with_output_units
+from reludsl.regions.pattern_program import PatternProgram
+from reludsl.regions.presence import Judge
+from reludsl.testing import EnumerationBackend
+
+BOTH = (Definition.PATTERNS, Definition.ACTIVATION)
+ENUMERATION = EnumerationBackend()
+FLAT = Polytope(np.array([[1.0, 1.0], [-1.0, -1.0]]), np.zeros(2), Box([-1.0, -1.0], [1.0, 1.0]))
+
+
+def backend(name: str) -> Backend:
+    return ENUMERATION if name == "enumeration" else load("cbc:lazy") if name == "cbc:lazy" else solver(name)
+
+
+def chain(*layers: Layer, inputs: int) -> Network:
+    return Network.chain(layers, (inputs,))
+
+
+def six_definitions() -> Network:
+    """f(x, y) = max(-y, min(0, -x)): 7 patterns, 5 of them with an interior."""
+    first = Affine(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]), np.zeros(3))
+    second = Affine(np.array([[1.0, -1.0, 1.0], [1.0, 0.0, 0.0]]), np.zeros(2))
+    return chain(first, relu, second, relu, Affine(np.array([[1.0, -1.0]]), np.zeros(1)), inputs=2)
+
+
+def dyadic_network(seed: int, sizes: tuple[int, ...], activation: PiecewiseLinear = relu) -> Network:
+    """Small multiples of 1/2: degenerate more often than not."""
+    rng = np.random.default_rng(seed)
+    layers: list[Layer] = []
+    for k, n in itertools.pairwise(sizes):
+        layers += [Affine(rng.integers(-3, 4, (n, k)) / 2, rng.integers(-2, 3, n) / 2), activation]
+    return chain(*layers, inputs=sizes[0])
+
+
+def rough_network(seed: int, sizes: tuple[int, ...]) -> Network:
+    rng = np.random.default_rng(seed)
+    layers: list[Layer] = []
+    for k, n in itertools.pairwise(sizes):
+        layers += [Affine(rng.normal(size=(n, k)), 0.3 * rng.normal(size=n)), relu]
+    return chain(*layers, inputs=sizes[0])
+
+
+def every_pattern(network: Network, domain: Box | Polytope, definition: Definition) -> set[tuple[int, ...]]:
+    """The regions of a chain of affine maps and activations: a linear program in rationals for every assignment.
+
+    Activations are written as conditions on z, z as a form over the input with the pieces so far.
+    """
+    n = network.input_size
+    eye = np.full((n, n + 1), Fraction(0), dtype=object)
+    eye[np.arange(n), np.arange(n)] = Fraction(1)
+    found: set[tuple[int, ...]] = set()
+    box = domain.enclosure
+
+    def exists(rows: list[tuple[list[Fraction], bool]]) -> bool:
+        lp_rows, least = [], []
+        for form, strict in rows:
+            if not any(form[:n]):
+                if form[n] < 0 or (strict and form[n] == 0):
+                    return False
+                continue
+            counted = strict or definition is Definition.ACTIVATION
+            lp_rows.append([*form[:n], Fraction(-1 if counted else 0)])
+            least.append(-form[n])
+        if isinstance(domain, Polytope):
+            lp_rows += [[*(-v for v in row), Fraction(0)] for row in exactly(domain.matrix).tolist()]
+            least += [-v for v in exactly(domain.limit).tolist()]
+        program = ExactLP(
+            [Fraction(0)] * n + [Fraction(-1)],
+            lp_rows,
+            least,
+            [None] * len(lp_rows),
+            [*exactly(box.lower).tolist(), Fraction(0)],
+            [*exactly(box.upper).tolist(), Fraction(1)],
+        )
+        x = solve_exact(program).x
+        return x is not None and x[-1] > 0
+
+    def go(depth: int, forms: np.ndarray, rows: list[tuple[list[Fraction], bool]], pattern: tuple[int, ...]) -> None:
+        if depth == len(network.nodes):
+            found.add(pattern)
+            return
+        layer = network.nodes[depth].layer
+        if isinstance(layer, Affine):
+            z = exactly(layer.weight) @ forms
+            z[:, n] = z[:, n] + exactly(layer.bias)
+            go(depth + 1, z, rows, pattern)
+            return
+        assert isinstance(layer, PiecewiseLinear)
+        size = len(forms)
+        breaks = exactly(layer.breaks_at(size))
+        for pieces in itertools.product(range(layer.pieces), repeat=size):
+            more = list(rows)
+            for i, p in enumerate(pieces):
+                if p > 0:
+                    more.append(([*forms[i][:n], forms[i][n] - breaks[p - 1, i]], True))
+                if p + 1 < layer.pieces:
+                    more.append(([*(-v for v in forms[i][:n]), breaks[p, i] - forms[i][n]], False))
+            if not exists(more):
+                continue
+            slope = exactly(layer.slope_of(np.array(pieces)))
+            y = forms * slope[:, None]
+            for i, p in enumerate(pieces):
+                at = np.zeros(size)
+                at[i] = float(breaks[max(p - 1, 0), i])
+                y[i, n] = y[i, n] + layer.exact(exactly(at))[i] - slope[i] * Fraction(at[i])
+            go(depth + 1, y, more, pattern + pieces)
+
+    go(0, eye, [], ())
+    return found
+
+
+# --- against all assignments -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("definition", BOTH)
+@pytest.mark.parametrize("name", ["enumeration", "highs", "cbc", "cbc:lazy", "scip", "cvxpy"])
+def test_patterns_of_random_networks_equal_enumeration(name: str, definition: Definition) -> None:
+    for seed, sizes in ((0, (2, 3, 2)), (4, (2, 2, 2))) if name in ("cbc", "cvxpy") else ((0, (2, 3, 2)), (1, (3, 3))):
+        network = dyadic_network(seed, sizes)
+        domain = Box(-np.ones(sizes[0]), np.ones(sizes[0]))
+        expected = every_pattern(network, domain, definition)
+        found = find_patterns(network, domain, definition, backend(name))
+        assert {tuple(pattern.tolist()) for pattern, _ in found} == expected
+        assert found.count.exact
+        assert found.count.complete
+        assert found.count.count == len(expected) > 1
+
+
+@pytest.mark.parametrize("definition", BOTH)
+@pytest.mark.parametrize("name", ["highs", "scip"])
+@pytest.mark.parametrize("seed", range(4))
+def test_patterns_of_rough_networks_equal_enumeration(name: str, definition: Definition, seed: int) -> None:
+    network = rough_network(seed, (2, 4, 2))
+    domain = Box([-1.0, -1.0], [1.0, 1.0])
+    found = find_patterns(network, domain, definition, backend(name))
+    assert {tuple(pattern.tolist()) for pattern, _ in found} == every_pattern(network, domain, definition)
+    assert found.count.exact
+
+
+@pytest.mark.parametrize("definition", BOTH)
+def test_patterns_of_activations_with_three_pieces_equal_enumeration(definition: Definition) -> None:
+    hard_tanh = PiecewiseLinear("hard_tanh", (-1, 1), (0, 1, 0))
+    wavy = PiecewiseLinear("wavy", (-0.5, 0.5), (1, -1, 1))
+    for activation in (hard_tanh, wavy):
+        network = dyadic_network(3, (2, 2, 2), activation)
+        domain = Box([-2.0, -2.0], [2.0, 2.0])
+        found = find_patterns(network, domain, definition, backend("highs"))
+        assert {tuple(pattern.tolist()) for pattern, _ in found} == every_pattern(network, domain, definition)
+        assert found.count.exact
+
+
+@pytest.mark.parametrize("definition", BOTH)
+def test_patterns_on_a_polytope_equal_enumeration(definition: Definition) -> None:
+    network = dyadic_network(7, (2, 3, 2))
+    domain = Polytope(np.array([[1.0, 1.0], [-1.0, 2.0]]), np.array([0.5, 0.25]), Box([-1.0, -1.0], [1.0, 1.0]))
+    found = find_patterns(network, domain, definition, backend("highs"))
+    assert {tuple(pattern.tolist()) for pattern, _ in found} == every_pattern(network, domain, definition)
+    assert found.count.exact
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10_000), definition=st.sampled_from(BOTH))
+def test_patterns_of_any_small_network_equal_enumeration(seed: int, definition: Definition) -> None:
+    network = dyadic_network(seed, (2, 2, 2))
+    domain = Box([-1.0, -1.0], [1.0, 1.0])
+    found = find_patterns(network, domain, definition, ENUMERATION)
+    assert {tuple(pattern.tolist()) for pattern, _ in found} == every_pattern(network, domain, definition)
+
+
+# --- known counts ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["enumeration", "highs", "cbc", "cbc:lazy", "scip", "cvxpy"])
+def test_six_definitions_have_seven_patterns_and_five_regions(name: str) -> None:
+    domain = Box([-1.0, -1.0], [1.0, 1.0])
+    counts = [one_tree(six_definitions(), domain, definition, backend(name)) for definition in BOTH]
+    assert [(c.lower, c.count, c.upper) for c in counts] == [(7, 7, 7), (5, 5, 5)]
+
+
+@pytest.mark.parametrize("name", ["enumeration", "highs", "scip"])
+def test_unit_and_its_negative_have_three_patterns_and_two_regions(name: str) -> None:
+    network = chain(Affine(np.array([[1.0], [-1.0]]), np.zeros(2)), relu, inputs=1)
+    assert [one_tree(network, Box([-1.0], [1.0]), d, backend(name)).count for d in BOTH] == [3, 2]
+
+
+def test_unit_that_is_zero_on_whole_cells_kills_none_of_them() -> None:
+    # the second layer is 0 wherever the first is off: on its left piece there, with an interior
+    network = chain(
+        Affine(np.array([[1.0]]), np.zeros(1)), relu, Affine(np.array([[1.0]]), np.zeros(1)), relu, inputs=1
+    )
+    for name in ("highs", "enumeration"):
+        found = find_patterns(network, Box([-1.0], [1.0]), Definition.ACTIVATION, backend(name))
+        assert sorted(pattern.tolist() for pattern, _ in found) == [[0, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("definition", BOTH)
+def test_maximum_of_ties_copies_the_first(definition: Definition) -> None:
+    # max(x, x, y): the second place is never copied
+    network = chain(
+        Affine(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), np.zeros(3)),
+        Max(np.array([[0, 1, 2]]), 3, (1,)),
+        inputs=2,
+    )
+    found = find_patterns(network, Box([-1.0, -1.0], [1.0, 1.0]), definition, backend("highs"))
+    assert sorted(pattern.tolist() for pattern, _ in found) == [[0], [2]]
+
+
+def test_window_that_repeats_an_input_has_one_piece_fewer() -> None:
+    network = chain(Affine(np.eye(2), np.zeros(2)), Max(np.array([[0, 1, 0]]), 2, (1,)), inputs=2)
+    found = find_patterns(network, Box([-1.0, -1.0], [1.0, 1.0]), backend="highs")
+    assert sorted(pattern.tolist() for pattern, _ in found) == [[0], [1]]
+    assert found.count.exact
+
+
+def test_network_without_open_units_has_one_pattern_and_needs_no_solver() -> None:
+    network = chain(Affine(np.eye(2), np.full(2, 5.0)), relu, inputs=2)
+    found = find_patterns(network, Box([-1.0, -1.0], [1.0, 1.0]), backend="highs")
+    assert found.patterns.tolist() == [[1, 1]]
+    assert found.count.exact
+    assert found.count.work["solves"] == 0
+
+
+def test_network_without_units_has_one_pattern() -> None:
+    network = chain(Affine(np.eye(2), np.zeros(2)), inputs=2)
+    assert one_tree(network, Box([-1.0, -1.0], [1.0, 1.0]), backend="highs").count == 1
+
+
+def test_coordinate_without_extent_is_a_constant() -> None:
+    # on x = 0 the unit y is what cuts; the unit x is constant 0 there, and on its left piece
+    network = chain(Affine(np.eye(2), np.zeros(2)), relu, inputs=2)
+    domain = Box([0.0, -1.0], [0.0, 1.0])
+    assert [one_tree(network, domain, d, "highs").count for d in BOTH] == [2, 2]
+
+
+def test_outputs_as_units_are_appended_once() -> None:
+    network = chain(Affine(np.eye(2), np.zeros(2)), relu, Affine(np.array([[1.0, -1.0]]), np.zeros(1)), inputs=2)
+    whole = with_output_units(network)
+    domain = Box([-1.0, -1.0], [1.0, 1.0])
+    assert (whole.neurons, with_output_units(whole)) == (3, whole)
+    assert one_tree(network, domain, backend="highs").count == 4
+    assert one_tree(whole, domain, backend="highs").count == 5
+    points = domain.sample(np.random.default_rng(0), 20)
+    assert (whole(points) == np.maximum(network(points), 0.0)).all()
+
+
+# --- what a pattern is worth -----------------------------------------------------------------------------------------
+
+
+def test_witness_shows_its_pattern() -> None:
+    network = rough_network(1, (2, 4, 3))
+    domain = Box([-1.0, -1.0], [1.0, 1.0])
+    found = find_patterns(network, domain, Definition.ACTIVATION, "highs")
+    judge = Judge(crown(network, domain), Definition.ACTIVATION)
+    assert domain.contains(found.witnesses).all()
+    for pattern, x in found:
+        assert (judge.exact_pattern(x) == pattern).all()
+    assert found.count.margin is not None
+    assert found.count.margin > 1
+
+
+@pytest.mark.parametrize("factor", [2.0**-30, 2.0**-12, 2.0**12, 2.0**30])
+def test_scaling_weights_changes_nothing_unless_slack_is_absolute(factor: float) -> None:
+    def network(c: float) -> Network:
+        first = Affine(c * np.array([[1.0, 0.5], [0.5, -1.0], [1.0, 1.0]]), c * np.array([0.1, 0.0, -0.2]))
+        return chain(first, relu, Affine(np.array([[1.0, -1.0, 0.5]]) / c, np.array([0.1])), relu, inputs=2)
+
+    domain = Box([-1.0, -1.0], [1.0, 1.0])
+    plain = one_tree(network(1.0), domain, backend="highs").count
+    assert one_tree(network(factor), domain, backend="highs").count == plain
+    absolute = one_tree(network(1 / 64), domain, Definition.PATTERNS, "highs", min_slack=0.05).count
+    assert absolute < plain
+
+
+def test_min_slack_counts_what_the_published_program_counts() -> None:
+    # on [-1, 1]: x > 0 reaches 1, x - 0.99 > 0 only 0.01
+    network = chain(Affine(np.array([[1.0], [1.0]]), np.array([0.0, -0.99])), relu, inputs=1)
+    domain = Box([-1.0], [1.0])
+    counts = [one_tree(network, domain, Definition.PATTERNS, "highs", min_slack=s).count for s in (0.0, 0.005, 0.02)]
+    assert counts == [3, 3, 2]
+
+
+class Crooked:
+    """HiGHS that points elsewhere: the input of every point is moved, its binaries stay."""
+
+    def __init__(self) -> None:
+        self.inner = solver("highs")
+        self.name, self.profile = "crooked", self.inner.profile
+        self.capabilities = self.inner.capabilities & ~(Capability.INCUMBENT_EVENTS | Capability.LAZY_ROWS)
+
+    def version(self) -> str:
+        return "0"
+
+    def open(self, matrix: Matrix, limits: Limits) -> Session:
+        session = self.inner.open(matrix, limits)
+        plain = session.solve
+
+        def solve(*, on_point: OnPoint | None = None, **given: object) -> Result:
+            result = plain(**given)  # type: ignore[arg-type]
+            if result.x is not None:
+                result.x[:2] = 0.75
+            return result
+
+        session.solve = solve  # type: ignore[method-assign]
+        return session
+
+
+def test_claimed_pattern_is_not_believed_and_not_lost() -> None:
+    network, domain = dyadic_network(0, (2, 3, 2)), Box([-1.0, -1.0], [1.0, 1.0])
+    found = find_patterns(network, domain, Definition.ACTIVATION, Crooked())
+    assert {tuple(p.tolist()) for p, _ in found} == every_pattern(network, domain, Definition.ACTIVATION)
+    judge = Judge(interval(network, domain), Definition.ACTIVATION)
+    assert all((judge.exact_pattern(x) == p).all() for p, x in found)
+
+
+# --- the tree --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["enumeration", "cbc:lazy", "scip"])
+def test_callback_is_called_and_cuts(name: str) -> None:
+    domain = Box([-1.0, -1.0], [1.0, 1.0])
+    count = one_tree(six_definitions(), domain, Definition.PATTERNS, backend(name), way=Way.IN_TREE)
+    assert count.work["shown"] >= 2
+    assert count.work["cut in the tree"] == 7
+    # SCIP's tree closes itself; CBC's proves nothing, and a second solve does
+    assert count.work["solves"] == (2 if name == "cbc:lazy" else 1)
+
+
+def test_cut_forbids_a_pattern_and_no_other() -> None:
+    network = dyadic_network(3, (2, 2, 2), PiecewiseLinear("hard_tanh", (-1, 1), (0, 1, 0)))
+    bounds = interval(network, Box([-2.0, -2.0], [2.0, 2.0]))
+    program = PatternProgram.of(bounds, Definition.PATTERNS)
+    possible = [np.flatnonzero(row).tolist() for layer in unit_layers(network) for row in layer.possible(bounds)]
+    patterns = np.array(list(itertools.product(*possible)))
+    bits = program.bits(patterns)
+    assert len(np.unique(bits, axis=0)) == len(patterns) == program.most
+    points = np.zeros((len(patterns), program.program.size))
+    points[:, program.binaries] = bits
+    assert (np.array([program.pattern_of(x) for x in points]) == patterns).all()
+    for k in (0, len(patterns) // 2):
+        rows = program.cut(patterns[k : k + 1])
+        cut = points @ rows.matrix.toarray()[0] < rows.lower[0] - 1e-9
+        assert np.flatnonzero(cut).tolist() == [k]
+        points[k, program.none] = 1.0
+        assert rows.violation(points[k])[0] <= 0
+        points[k, program.none] = 0.0
+
+
+@pytest.mark.parametrize("name", ["enumeration", "scip"])
+def test_solver_counts_assignments_by_itself(name: str) -> None:
+    network, domain = rough_network(2, (2, 3, 2)), Box([-1.0, -1.0], [1.0, 1.0])
+    told = one_tree(network, domain, Definition.PATTERNS, backend(name), way=Way.COUNT)
+    assert told.count == len(every_pattern(network, domain, Definition.PATTERNS))
+    # nothing was shown, so that nothing is proved
+    assert (told.lower, told.exact) == (1, False)
+    assert "none was checked" in told.note
+
+
+# --- ends ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["highs", "scip"])
+def test_time_limit_keeps_what_was_found(name: str) -> None:
+    network, domain = rough_network(5, (3, 10, 10)), Box(-np.ones(3), np.ones(3))
+    count = one_tree(network, domain, backend=backend(name), time_limit=0.7)
+    assert not count.complete
+    assert count.note == "time limit"
+    assert 0 < count.lower == count.count < count.upper
+
+
+@pytest.mark.parametrize("name", ["enumeration", "highs", "scip"])
+def test_interrupt_keeps_what_was_found(name: str) -> None:
+    def interrupt(pattern: IntArray, x: FloatArray) -> None:
+        seen.append(pattern)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    seen: list[IntArray] = []
+    network, domain = rough_network(1, (2, 4, 3)), Box([-1.0, -1.0], [1.0, 1.0])
+    found = find_patterns(network, domain, backend=backend(name), on_pattern=interrupt)
+    assert len(found) == found.count.lower == 3
+    assert not found.count.complete
+    assert found.count.upper > 3
+    assert "interrupted" in found.count.note
+
+
+def test_pattern_that_time_leaves_open_is_ambiguous(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(program: ExactLP, deadline: float | None = None) -> None:
+        raise TimeoutError
+
+    network = chain(Affine(np.array([[1.0], [-1.0]]), np.zeros(2)), relu, inputs=1)
+    monkeypatch.setattr("reludsl.regions.presence.solve_exact", late)
+    count = one_tree(network, Box([-1.0], [1.0]), Definition.PATTERNS, "highs")
+    assert (count.lower, count.ambiguous, count.upper) in ((2, 1, 3), (3, 0, 3))
+    assert count.complete
+
+
+class Silent:
+    """HiGHS that proves nothing: a bound of its own word is missing."""
+
+    def __init__(self) -> None:
+        self.inner = Crooked()
+        self.name, self.profile, self.capabilities = "silent", self.inner.profile, self.inner.capabilities
+
+    def version(self) -> str:
+        return "0"
+
+    def open(self, matrix: Matrix, limits: Limits) -> Session:
+        session = self.inner.inner.open(matrix, limits)
+        plain = session.solve
+
+        def solve(*, on_point: OnPoint | None = None, **given: object) -> Result:
+            result = plain(**given)  # type: ignore[arg-type]
+            return Result(result.status, result.x, result.objective, None)
+
+        session.solve = solve  # type: ignore[method-assign]
+        return session
+
+
+def test_end_without_a_bound_is_no_end() -> None:
+    count = one_tree(six_definitions(), Box([-1.0, -1.0], [1.0, 1.0]), Definition.PATTERNS, Silent())
+    assert not count.complete
+    assert count.lower == 7
+    assert count.upper == 32
+    assert "without a bound" in count.note
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("domain", "definition", "word"),
+    [
+        (Ball(np.zeros(2), 1.0, norm=Norm.L1), Definition.PATTERNS, "box or a polytope"),
+        (Box([-1.0, -1.0], [1.0, 1.0]), Definition.AFFINE, "unions of them"),
+        (
+            FLAT,
+            Definition.ACTIVATION,
+            "flat",
+        ),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(domain: Domain, definition: Definition, word: str) -> None:
+    with pytest.raises(InvalidInput, match=word):
+        one_tree(six_definitions(), domain, definition, "highs")
+
+
+def test_flat_polytope_has_patterns() -> None:
+    network = chain(Affine(np.eye(2), np.zeros(2)), relu, inputs=2)
+    assert one_tree(network, FLAT, Definition.PATTERNS, "highs").count == 3
+
+
+def test_way_without_its_capability_is_refused() -> None:
+    network, domain = six_definitions(), Box([-1.0, -1.0], [1.0, 1.0])
+    for way in (Way.IN_TREE, Way.COUNT):
+        with pytest.raises(UnsupportedCapability, match="scip"):
+            one_tree(network, domain, backend="highs", way=way)
