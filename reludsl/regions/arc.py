@@ -15,7 +15,7 @@ import numpy as np
 
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.errors import InvalidInput
-from reludsl.layers import Activation, AffineLayer, MaxLayer
+from reludsl.layers import Activation, AffineLayer, MaxLayer, elementwise
 from reludsl.network import INPUT, Network
 from reludsl.regions.forms import Basis, forms, held
 from reludsl.regions.path import CLOSE, Path
@@ -100,7 +100,8 @@ def arc(
     (array([0.    , 0.3333, 1.    , 1.6667, 2.    ]), array([4]))
     """
     a, b = network.batch(cosine), network.batch(sine)
-    c = np.broadcast_to(np.asarray(centre, dtype=np.float64), a.shape) if np.ndim(centre) == 0 else network.batch(centre)  # type: ignore[arg-type]
+    middle = np.asarray(centre, dtype=np.float64)
+    c = network.batch(middle) if middle.ndim else np.full(a.shape, middle)
     if not a.shape == b.shape == c.shape:
         raise InvalidInput(
             f"there are {len(c)} centres, {len(a)} and {len(b)} half axes; an arc needs one of each: give as many"
@@ -131,7 +132,7 @@ def arc(
         unit=events.unit,
         before=events.before,
         after=events.after,
-        centre=np.array(c),
+        centre=c,
         cosine=a,
         sine=b,
     )
@@ -183,8 +184,11 @@ class _Arcs:
             else:
                 assert step.part is not None
                 self.live[""] = given
-                unit = self._maximum if isinstance(layer, MaxLayer) else self._activation
-                value = unit(layer, step.part)
+                if isinstance(layer, MaxLayer):
+                    value = self._maximum(layer, step.part)
+                else:
+                    assert elementwise(layer)
+                    value = self._activation(layer, step.part)
                 del self.live[""]
             self.live[node.name] = value
         count = np.bincount(self.chain)
@@ -194,7 +198,11 @@ class _Arcs:
         place[self.number] = np.arange(len(self.number)) + self.chain
         every = Events.joined(self.events)
         order = np.argsort(place[every.point], kind="stable")
-        return s, count + 1, Events(place[every.point][order], *(c[order] for c in (every.unit, every.before, every.after)))
+        return (
+            s,
+            count + 1,
+            Events(place[every.point][order], *(c[order] for c in (every.unit, every.before, every.after))),
+        )
 
     def _activation(self, layer: Activation, part: Part) -> FloatArray:
         breaks = layer.breaks_at(part.size)

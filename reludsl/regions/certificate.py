@@ -5,11 +5,11 @@ Cells are the pieces of a line (d = 2) or the faces of a plane (d = 3), points a
 *Each is one*: at a point inside, every unit is strictly on its piece, with a bound on rounding; or, where that does not
 decide, in fractions, and a unit that is constantly at its break counts for the piece on the left.
 
-*There is no other*: each vertex stands for the exact point where d - 1 lines meet (breaks of units that change there, or
-sides of the domain). If at the exact vertices of every cell no unit is beyond its piece, then the cell is part of the
-closure of its region, because both are convex. The cells are a disk (Euler's relation) whose border is the domain's, so
-that they cover the domain: a map of a disk to the plane that goes around the border once misses no point inside. Every
-region that has an interior therefore meets one of the cells, and is its region.
+*There is no other*: each vertex stands for the exact point where d - 1 lines meet (breaks of units that change there,
+or sides of the domain). If at the exact vertices of every cell no unit is beyond its piece, then the cell is part of
+the closure of its region, because both are convex. The cells are a disk (Euler's relation) whose border is the
+domain's, so that they cover the domain: a map of a disk to the plane that goes around the border once misses no point
+inside. Every region that has an interior therefore meets one of the cells, and is its region.
 
 The sign of a unit at an exact vertex follows from its value at the float vertex, rounding, and the distance between the
 two, which is bounded by the residuals of the lines there over their angle. Around a vertex only its own lines change,
@@ -243,7 +243,8 @@ class _Proof:
             gap = np.take_along_axis(value, best, axis=1)[:, None, :] - value[:, windows.T]
             lost = np.take_along_axis(error, best, axis=1)[:, None, :] + error[:, windows.T]
             same = best[:, None, :] == windows.T
-            return np.where(same, np.inf, gap), numeric.inflated(lost) + 4 * numeric.UNIT * np.abs(gap)
+            lost = numeric.inflated(lost) + 4 * numeric.UNIT * np.abs(gap) + numeric.FLOOR
+            return np.where(same, np.inf, gap), lost
         assert elementwise(layer)
         weight = self.cells.basis.w
         w = (point @ weight)[:, None]
@@ -303,9 +304,7 @@ class _Proof:
             self.exact[cell] = [(part, form) for part, form in found if part is not None]
         return self.exact[cell]
 
-    def _holds(
-        self, cell: int, known: list[tuple[Part, ExactArray]], point: ExactArray, strict: bool
-    ) -> bool:
+    def _holds(self, cell: int, known: list[tuple[Part, ExactArray]], point: ExactArray, strict: bool) -> bool:
         """Whether every unit is on its piece at a point; strictly, unless it is at its break on the whole cell."""
         pieces = self.cells.pieces(np.array([cell]))[0]
         weight = exactly(self.cells.basis.w)
@@ -361,9 +360,7 @@ class _Proof:
         return lines
 
 
-def _ends(
-    layer: object, form: ExactArray, i: int, piece: int, weight: ExactArray
-) -> Iterator[tuple[ExactArray, bool]]:
+def _ends(layer: object, form: ExactArray, i: int, piece: int, weight: ExactArray) -> Iterator[tuple[ExactArray, bool]]:
     """Linear functions that are at least 0 while unit i keeps its piece, and whether 0 belongs to it."""
     if isinstance(layer, MaxLayer):
         window = layer.windows[i].tolist()
@@ -382,17 +379,12 @@ def _ends(
 def _meeting(lines: list[ExactArray], near: ExactArray) -> ExactArray | None:
     """The direction in which some lines are 0, on the side of a given one."""
     real = [line for line in lines if any(line)]
-    if not real:
-        return None
     if near.size == 2:
-        found = np.array([-real[0][1], real[0][0]], dtype=object)
+        found = [np.array([-line[1], line[0]], dtype=object) for line in real[:1]]
     else:
-        crosses = (_cross(real[0], line) for line in real[1:])
-        found = next((c for c in crosses if any(c)), None)
-        if found is None:
-            return None
-    along = found @ near
-    return None if along == 0 else found if along > 0 else -found
+        found = [c for c in (_cross(real[0], line) for line in real[1:]) if any(c)]
+    along = found[0] @ near if found else 0
+    return None if along == 0 else found[0] if along > 0 else -found[0]
 
 
 def _cross(a: ExactArray, b: ExactArray) -> ExactArray:
@@ -401,7 +393,7 @@ def _cross(a: ExactArray, b: ExactArray) -> ExactArray:
 
 
 def _solved(a: FloatArray, e: FloatArray, r: FloatArray) -> FloatArray:
-    """A bound on |x| for A x = s, |s| <= r, for every matrix within e of a, of one or two rows; inf if it may be singular."""
+    """A bound on |x| for A x = s, |s| <= r and any A within e of a, of one or two rows; inf if one is singular."""
     reach = np.abs(a) + e
     if a.shape[1] == 1:
         low = np.abs(a[:, 0]) - e[:, 0]
@@ -415,6 +407,4 @@ def _solved(a: FloatArray, e: FloatArray, r: FloatArray) -> FloatArray:
     first = reach[:, 1, 1] * r[:, 0] + reach[:, 0, 1] * r[:, 1]
     second = reach[:, 1, 0] * r[:, 0] + reach[:, 0, 0] * r[:, 1]
     moved = np.stack([first, second], axis=1)
-    return numeric.inflated(
-        np.divide(moved, low[:, None], out=np.full_like(moved, np.inf), where=(low > 0)[:, None])
-    )
+    return numeric.inflated(np.divide(moved, low[:, None], out=np.full_like(moved, np.inf), where=(low > 0)[:, None]))

@@ -15,7 +15,7 @@ from reludsl.network import Network
 from reludsl.regions.certificate import Cells, Certificate, certify
 from reludsl.regions.definition import Definition
 from reludsl.regions.equal import Maps
-from reludsl.regions.forms import Basis, Form, exact_forms
+from reludsl.regions.forms import Basis
 from reludsl.regions.line import Lines, of_domain
 from reludsl.regions.plane.build import Where, plane
 from reludsl.regions.plane.result import Plane
@@ -65,13 +65,11 @@ def counted_line(lines: Lines, curve: int, definition: Definition, begin: float 
     """The count of one line that is cut already."""
     begin = time.perf_counter() if begin is None else begin
     _refuse_patterns(definition)
-    own, cells = line_cells(lines, curve)
+    cells = line_cells(lines, curve)
     proof = certify(cells)
-    exact = _exact_maps(cells)
-    maps = None
-    if definition is not Definition.ACTIVATION:
-        maps = Maps(lines.forms(own), exact, 2 * lines.network.parameters)
-    pairs = np.arange(own.size - 1), np.arange(1, own.size)
+    maps = None if definition is Definition.ACTIVATION else lines.compared(curve)
+    count = len(cells.inner)
+    pairs = np.arange(count - 1), np.arange(1, count)
     return _result(cells, proof, definition, maps, pairs, Counting.LINE, begin)
 
 
@@ -81,9 +79,7 @@ def counted_plane(found: Plane, where: Where, definition: Definition, begin: flo
     _refuse_patterns(definition)
     cells = plane_cells(found, where)
     proof = certify(cells)
-    maps = None
-    if definition is not Definition.ACTIVATION:
-        maps = Maps(found.every_form(), _exact_maps(cells), 3 * found.network.parameters)
+    maps = None if definition is Definition.ACTIVATION else found.compared()
     inner = found.right >= 0
     return _result(cells, proof, definition, maps, (found.left[inner], found.right[inner]), Counting.PLANE, begin)
 
@@ -94,14 +90,6 @@ def _refuse_patterns(definition: Definition) -> None:
             "lines and planes are cut where a pattern has an interior, and PATTERNS counts those of single points and "
             "edges as well; ask for them with method CELLS"
         )
-
-
-def _exact_maps(cells: Cells) -> object:
-    def exact(k: int) -> ExactArray:
-        *_, (_, form) = exact_forms(cells.plan, cells.basis, cells.pieces(np.array([k]))[0])
-        return form
-
-    return exact
 
 
 def _result(
@@ -156,7 +144,7 @@ def _most(plan: Plan, dimension: int) -> int:
 # --- what is to be proved -----------------------------------------------------------------------------------------
 
 
-def line_cells(lines: Lines, curve: int) -> tuple[IntArray, Cells]:
+def line_cells(lines: Lines, curve: int) -> Cells:
     """The stretches of one line, and what is to be proved of them."""
     own = np.flatnonzero(lines.stretches.chain == curve)
     left, right, _ = lines.stretches
@@ -172,7 +160,7 @@ def line_cells(lines: Lines, curve: int) -> tuple[IntArray, Cells]:
     sides = exactly(np.array([[0.0, 1.0], [0.0, 1.0]] if lines.whole else [[0.0, 1.0], [1.0, 0.0]]))
     cells = np.arange(count)
     at_end = (vertex == 0) | (vertex == count)
-    return own, Cells(
+    return Cells(
         plan=lines.plan,
         basis=Basis(basis.x[curve], basis.w),
         pieces=lambda which: pieces[which],
@@ -197,13 +185,12 @@ def _on_line(lines: Lines, s: FloatArray) -> FloatArray:
 
 def plane_cells(found: Plane, where: Where) -> Cells:
     """The faces of a plane, and what is to be proved of them."""
-    face, first, second, edge = found.sides
+    face, first, _, edge = found.sides
     walk, offsets = found.around
     before = np.roll(walk, 1)
     before[offsets[:-1]] = walk[offsets[1:] - 1]
     # at the beginning of every side of a face two of its edges meet
-    key = np.where(found.maker >= 0, found.maker, found.maker)
-    bent = np.flatnonzero(key[edge[walk]] != key[edge[before]])
+    bent = np.flatnonzero(found.maker[edge[walk]] != found.maker[edge[before]])
     vertex, chosen = np.unique(first[walk[bent]], return_index=True)
     home, lines = np.full(found.vertices, -1), np.zeros((found.vertices, 2), dtype=np.int64)
     home[vertex] = face[walk[bent[chosen]]]
@@ -216,9 +203,7 @@ def plane_cells(found: Plane, where: Where) -> Cells:
     for end in (found.tail[border], found.head[border]):
         np.minimum.at(low, end, side[border])
         np.maximum.at(high, end, side[border])
-    ends = np.concatenate(
-        [np.stack([np.arange(found.edges), end], axis=1) for end in (found.tail, found.head)]
-    )
+    ends = np.concatenate([np.stack([np.arange(found.edges), end], axis=1) for end in (found.tail, found.head)])
     return Cells(
         plan=found.plan,
         basis=found.basis,

@@ -1,4 +1,4 @@
-"""Which pieces share one affine map of the output: floats with their error tell maps apart, rationals tell them equal."""
+"""Which pieces share one affine map of the output: floats with their error tell maps apart, fractions tell equality."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Maps:
         value, error = self.form.value, self.form.error
         gap = np.abs(value[first] - value[second])
         sure = (gap > numeric.inflated(error[first] + error[second]) + 4 * numeric.UNIT * gap).any(axis=(1, 2))
-        found = sure.astype(np.int64)
+        found: IntArray = np.where(sure, 1, 0)
         for k in np.flatnonzero(~sure).tolist():
             a, b = self.known(int(first[k])), self.known(int(second[k]))
             found[k] = -1 if a is None or b is None else int(a != b)
@@ -56,9 +56,8 @@ class Maps:
         """How many there are when neighbours with equal maps are one: at least and at most."""
         apart = self.apart(first, second)
         count = len(self.form.value)
-        return tuple(  # type: ignore[return-value]
-            _components(count, first[kept], second[kept]) for kept in (apart <= 0, apart == 0)
-        )
+        least, most = (_components(count, first[same], second[same]) for same in (apart <= 0, apart == 0))
+        return least, most
 
     def distinct(self) -> tuple[int, int]:
         """How many different maps there are: at least and at most."""

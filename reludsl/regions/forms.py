@@ -15,7 +15,7 @@ import numpy as np
 from reludsl import numeric
 from reludsl.backend import FloatArray, IntArray
 from reludsl.exact import ExactArray, exactly
-from reludsl.layers import Activation, AffineLayer, MaxLayer
+from reludsl.layers import Activation, AffineLayer, Layer, MaxLayer, elementwise
 from reludsl.network import INPUT
 from reludsl.regions.units import Part, Plan
 
@@ -92,7 +92,7 @@ def forms(plan: Plan, basis: Basis, pieces: IntArray) -> Iterator[tuple[Part | N
     yield None, Form(values[out].reshape(count, d, -1), errors[out].reshape(count, d, -1))
 
 
-def held(layer: object, form: Form, piece: IntArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+def held(layer: Layer, form: Form, piece: IntArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Coefficients and errors of what a layer of units gives on given pieces.
 
     Args:
@@ -101,7 +101,7 @@ def held(layer: object, form: Form, piece: IntArray, weight: FloatArray) -> tupl
     if isinstance(layer, MaxLayer):
         taken = layer.windows[np.arange(piece.shape[1]), piece][:, None, :]
         return np.take_along_axis(form.value, taken, 2), np.take_along_axis(form.error, taken, 2)
-    assert isinstance(layer, Activation)
+    assert elementwise(layer)
     slope, intercept = layer.slope_of(piece)[:, None, :], layer.intercept_of(piece)[:, None, :]
     y = slope * form.value
     error = numeric.inflated(np.abs(slope) * form.error)
@@ -128,8 +128,8 @@ def exact_forms(plan: Plan, basis: Basis, pieces: IntArray) -> Iterator[tuple[Pa
         x = [np.concatenate([values[source][k] for source in node.sources]) for k in range(len(weights))]
         values = {name: values[name] for name in step.kept}
         if isinstance(layer, AffineLayer):
-            zero = layer.exact(exactly(np.zeros(x[0].size)))
-            y = [layer.exact(row) - (0 if w else zero) for row, w in zip(x, weights)]
+            shift = 0 if all(weights) else layer.exact(exactly(np.zeros(x[0].size)))
+            y = [layer.exact(row) - (0 if w else shift) for row, w in zip(x, weights)]
         else:
             part = step.part
             assert part is not None
@@ -139,11 +139,17 @@ def exact_forms(plan: Plan, basis: Basis, pieces: IntArray) -> Iterator[tuple[Pa
     yield None, np.stack(values[network.output])
 
 
-def _exactly_held(layer: object, x: list[ExactArray], piece: IntArray, weights: list[int]) -> list[ExactArray]:
+def exact_output(plan: Plan, basis: Basis, pieces: IntArray) -> ExactArray:
+    """The output of one piece in rational arithmetic: (d, outputs)."""
+    *_, (_, form) = exact_forms(plan, basis, pieces)
+    return form
+
+
+def _exactly_held(layer: Layer, x: list[ExactArray], piece: IntArray, weights: list[int]) -> list[ExactArray]:
     if isinstance(layer, MaxLayer):
         taken = layer.windows[np.arange(piece.size), piece]
         return [row[taken] for row in x]
-    assert isinstance(layer, Activation)
+    assert elementwise(layer)
     slope = exactly(layer.slope_of(piece))
     intercept = _exact_intercepts(layer, piece)
     return [slope * row + intercept * w for row, w in zip(x, weights)]

@@ -16,7 +16,7 @@ from reludsl.errors import InvalidInput
 from reludsl.network import INPUT, Network
 from reludsl.regions.definition import Definition
 from reludsl.regions.equal import Maps
-from reludsl.regions.forms import Basis, Form, exact_forms, forms
+from reludsl.regions.forms import Basis, Form, exact_output, forms
 from reludsl.regions.path import Path
 from reludsl.regions.sweep import Events, Sweep
 from reludsl.regions.units import TOLERANCE, plan
@@ -42,7 +42,7 @@ class Lines(Path):
 
     @property
     def t(self) -> FloatArray:
-        """(points,) s itself; of a whole line t = (s - 1) / (1 - |s - 1|), from -inf to inf."""
+        """(points,) s itself; of a whole line t = (s - 1) / (1 - |s - 1|), from -inf to inf, up to (1 + |t|) 1e-15."""
         if not self.whole:
             return self.s
         with np.errstate(divide="ignore"):
@@ -120,23 +120,24 @@ class Lines(Path):
                 "a line is cut where a pattern has a length, and PATTERNS counts those of single points as well; "
                 "ask for them with method CELLS"
             )
-        return np.array([self.between(curve, definition)[1] for curve in range(self.curves)])
+        found = []
+        for curve in range(self.curves):
+            maps = self.compared(curve)
+            count = len(maps.form.value)
+            found.append(
+                maps.connected(np.arange(count - 1), np.arange(1, count))[1]
+                if definition is Definition.CONNECTED
+                else maps.distinct()[1]
+            )
+        return np.array(found)
 
-    def between(self, curve: int, definition: Definition) -> tuple[int, int]:
-        """The number of affine pieces of one curve, CONNECTED or AFFINE: at least and at most."""
+    def compared(self, curve: int) -> Maps:
+        """The output's affine maps on the pieces of one line, to be compared exactly."""
         own = np.flatnonzero(self.stretches.chain == curve)
         pieces = self.pieces_of(own)
         basis = self.basis()
         one = Basis(basis.x[curve], basis.w)
-
-        def exact(k: int) -> object:
-            *_, (_, form) = exact_forms(self.plan, one, pieces[k])
-            return form
-
-        maps = Maps(self.forms(own), exact, 2 * self.network.parameters)  # type: ignore[arg-type]
-        if definition is Definition.AFFINE:
-            return maps.distinct()
-        return maps.connected(np.arange(own.size - 1), np.arange(1, own.size))
+        return Maps(self.forms(own), lambda k: exact_output(self.plan, one, pieces[k]), 2 * self.network.parameters)
 
 
 def line(network: Network, starts: FloatArray, ends: FloatArray, *, tolerance: float = TOLERANCE) -> Lines:
@@ -195,9 +196,9 @@ def whole_line(network: Network, point: FloatArray, direction: FloatArray, *, to
         InvalidInput: a direction that is 0, and as `line`.
 
     >>> from reludsl.layers import Affine, relu
-    >>> net = Network.chain([Affine(np.array([[1.0], [1.0]]), np.array([0.0, -1e6])), relu], (1,))
+    >>> net = Network.chain([Affine(np.array([[1.0], [1.0]]), np.array([0.0, -1000.0])), relu], (1,))
     >>> whole_line(net, np.zeros(1), np.ones(1)).t.round(6)
-    array([-inf, 0.e+00, 1.e+06,  inf])
+    array([ -inf,    0., 1000.,   inf])
     """
     x, d = network.batch(point), network.batch(direction)
     if x.shape != d.shape or not d.any(axis=1).all():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reludsl.backend import BoolArray, IntArray, FloatArray
+from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.network import Network
 from reludsl.regions.units import Plan, Words, plan
 
@@ -131,7 +131,7 @@ class Path:
         row = np.searchsorted(left[stretches], self.point[lo:hi])
         change = np.zeros((stretches.size + 1, self.plan.units), dtype=np.int64)
         np.add.at(change, (row, self.unit[lo:hi]), (self.after - self.before)[lo:hi])
-        return self.start[curve] + np.cumsum(change[:-1], axis=0)
+        return np.asarray(self.start[curve] + np.cumsum(change[:-1], axis=0))
 
     def patterns(self) -> Words:
         """The pattern of every piece, packed (see `Plan.pack`): (pieces, words)."""

@@ -39,7 +39,9 @@ class Slice:
                 f"axes of as many coordinates: give an array of shape (2, {origin.size})"
             )
         if np.linalg.matrix_rank(axes) < 2:
-            raise InvalidInput("the two axes are parallel, so that they span a line; give independent ones, or use `line`")
+            raise InvalidInput(
+                "the two axes are parallel, so that they span a line; give independent ones, or use `line`"
+            )
         if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3 or not np.isfinite(corners).all():
             raise InvalidInput(
                 f"the corners have shape {corners.shape}; give the plane's coordinates of at least three, (k, 2)"
@@ -92,7 +94,9 @@ class Slice:
         rest = b - (b @ first) * first
         height = float(np.linalg.norm(rest))
         if height <= 1e-12 * float(np.linalg.norm(b)) or not a.any():
-            raise InvalidInput("the three points lie on a line, so that no plane is meant; move one of them, or use `line`")
+            raise InvalidInput(
+                "the three points lie on a line, so that no plane is meant; move one of them, or use `line`"
+            )
         second = rest / height
         u = 0.5 * float(np.linalg.norm(a))
         v = float((b @ b - 2 * u * (b @ first)) / (2 * height))

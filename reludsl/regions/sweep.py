@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reludsl.backend import BoolArray, FloatArray, IntArray
-from reludsl.layers import Activation, AffineLayer, MaxLayer
+from reludsl.layers import Activation, AffineLayer, MaxLayer, elementwise
 from reludsl.network import INPUT
 from reludsl.regions.units import Part, Plan, Scales, activated, affine
 
@@ -92,6 +92,7 @@ class Sweep:
                 if isinstance(layer, MaxLayer):
                     value = self._maximum(layer, step.part, scale)
                 else:
+                    assert elementwise(layer)
                     value = self._activation(layer, step.part, scale)
                 del self.live[_GIVEN]
             scales.note(node.name, layer, value, scale)
@@ -117,14 +118,14 @@ class Sweep:
             found.append((interval, unit, left / (left - right), np.full(interval.size, k), left < right))
         if not found:
             return activated(layer, self.live[_GIVEN], self.w)
-        interval, unit, fraction, k, rising = (np.concatenate(column) for column in zip(*found))
+        interval, unit, fraction, of_break, rising = (np.concatenate(column) for column in zip(*found))
         order = np.lexsort((fraction, interval))
-        interval, unit, fraction, k, rising = (c[order] for c in (interval, unit, fraction, k, rising))
-        new = self._insert(interval, fraction)
+        unit, of_break, rising = unit[order], of_break[order], rising[order]
+        new = self._insert(interval[order], fraction[order])
         if new.size:
             w_new = 1.0 if self.weight is None else self.weight(self.s[new])
-            self.live[_GIVEN][new, unit] = w_new * breaks[k, unit]
-            self._note(self.number[new], part, unit, k + ~rising, k + rising)
+            self.live[_GIVEN][new, unit] = w_new * breaks[of_break, unit]
+            self._note(self.number[new], part, unit, of_break + ~rising, of_break + rising)
         return activated(layer, self.live[_GIVEN], self.w)
 
     def _height(self, b: FloatArray) -> FloatArray:
@@ -250,7 +251,9 @@ class Signs:
             return _nothing()[:2] + _nothing()[:2]
         point, unit = np.nonzero(self.zero)
         last = len(chain) - 1
-        inside = (chain[np.maximum(point - 1, 0)] == chain[point]) & (chain[np.minimum(point + 1, last)] == chain[point])
+        inside = (chain[np.maximum(point - 1, 0)] == chain[point]) & (
+            chain[np.minimum(point + 1, last)] == chain[point]
+        )
         inside &= (point > 0) & (point < last)
         point, unit = point[inside], unit[inside]
         before, after = self.above[point - 1, unit], self.above[point + 1, unit]

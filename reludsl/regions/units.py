@@ -7,7 +7,6 @@ interval between two breaks, or the place in its window. A point may stand at in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,7 +88,9 @@ class Plan:
     def pack(self, pieces: IntArray) -> Words:
         """Patterns (m, units) as words of 64 bits: (m, words)."""
         split = self.split(pieces)
-        bits = np.concatenate([np.zeros((len(pieces), 0), dtype=np.bool_), *map(Part.bits_of, self.parts, split)], axis=1)
+        bits = np.concatenate(
+            [np.zeros((len(pieces), 0), dtype=np.bool_), *map(Part.bits_of, self.parts, split)], axis=1
+        )
         packed = np.packbits(bits, axis=1, bitorder="little")
         whole = np.zeros((len(bits), 8 * self.words), dtype=np.uint8)
         whole[:, : packed.shape[1]] = packed
@@ -189,5 +190,3 @@ class Scales:
             self._held[name] = layer.absolute(given) + self._weight * np.abs(layer.bias)
         else:
             self._held[name] = np.maximum(values.max(axis=0), -values.min(axis=0))
-
-

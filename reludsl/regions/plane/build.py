@@ -134,7 +134,9 @@ def _within(disk: Complex, row: FloatArray, limit: float, number: int) -> Comple
     disk.maker = np.where(disk.maker == bit, side(number), disk.maker)
     keep = (disk.words[:, 0] & np.uint64(1)) == 0
     if not keep.any():
-        raise InvalidInput(f"row {number - 4} of the polytope leaves nothing of it; the domain is empty: loosen its limit")
+        raise InvalidInput(
+            f"row {number - 4} of the polytope leaves nothing of it; the domain is empty: loosen its limit"
+        )
     disk.words[:, 0] = 0
     return restricted(disk, keep)
 

@@ -212,8 +212,8 @@ class Cut:
         face = np.concatenate([disk.left, disk.right[inner]])
         vertex = np.concatenate([disk.tail, disk.head[inner]])
         table = sparse.csr_array((vertex, (face, np.arange(face.size))), shape=(disk.faces, face.size))
-        over = np.bitwise_or.reduceat(above[table.data], table.indptr[:-1], axis=0)
-        under = np.bitwise_or.reduceat(below[table.data], table.indptr[:-1], axis=0)
+        over: Words = np.bitwise_or.reduceat(above[table.data], table.indptr[:-1], axis=0)
+        under: Words = np.bitwise_or.reduceat(below[table.data], table.indptr[:-1], axis=0)
         return over, over & under
 
     def _rounds(self, face: IntArray, line: IntArray) -> None:
@@ -324,7 +324,7 @@ class Cut:
         left = np.bincount(face[leaves], minlength=len(start))
         good = (met == 1) & (left == 1)
         self.disk.odd += int(((met + left > 0) & ~good).sum())
-        return comes[good[own]]
+        return np.asarray(comes[good[own]])
 
     def _vertices(self, first: IntArray, second: IntArray, line: IntArray) -> None:
         """New vertices where edges cross a line each."""

@@ -8,11 +8,12 @@ the largest before it, and faces that end with one piece are merged again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import numpy as np
 
 from reludsl.backend import FloatArray, IntArray
-from reludsl.layers import Activation, AffineLayer, MaxLayer
+from reludsl.layers import Activation, AffineLayer, MaxLayer, elementwise
 from reludsl.network import INPUT
 from reludsl.regions.plane.complex import Complex, merged
 from reludsl.regions.plane.cutting import FIRST, Cut, Lines, Rows
@@ -47,8 +48,11 @@ class Engine:
             value = affine(layer, given, self._weight(disk))
         else:
             assert step.part is not None
-            cut = self._maximum if isinstance(layer, MaxLayer) else self._activation
-            disk, kept, value = cut(layer, step.part, disk, kept, given, scale)
+            if isinstance(layer, MaxLayer):
+                disk, kept, value = self._maximum(layer, step.part, disk, kept, given, scale)
+            else:
+                assert elementwise(layer)
+                disk, kept, value = self._activation(layer, step.part, disk, kept, given, scale)
         scales.note(node.name, layer, value, scale)
         disk.live = {**kept, node.name: value}
         return disk
@@ -71,9 +75,13 @@ class Engine:
         weight = place[0].stop - 1 if self.weighted else None
         for lines in blocks(disk, breaks.size):
             b = breaks[lines]
-            Cut(disk, values, AtBreaks(column[lines], b, weight).lines(
-                self.tolerance * (scale[lines % part.size] + np.abs(b)), part.bit + int(lines[0])
-            )).run()
+            Cut(
+                disk,
+                values,
+                AtBreaks(column[lines], b, weight).lines(
+                    self.tolerance * (scale[lines % part.size] + np.abs(b)), part.bit + int(lines[0])
+                ),
+            ).run()
         *held, z = (values.all[:, where] for where in place)
         kept = dict(zip(kept, held))
         return disk, kept, activated(layer, z, kept[""][:, -1] if self.weighted else None)
@@ -120,7 +128,7 @@ def stacked(arrays: Iterable[FloatArray]) -> tuple[Rows[np.float64], list[slice]
     """Arrays side by side, and where each stands."""
     parts = list(arrays)
     ends = np.cumsum([0, *(a.shape[1] for a in parts)]).tolist()
-    return Rows(np.concatenate(parts, axis=1)), [slice(a, b) for a, b in zip(ends, ends[1:])]
+    return Rows(np.concatenate(parts, axis=1)), [slice(a, b) for a, b in pairwise(ends)]
 
 
 class AtBreaks:

@@ -7,10 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
-from reludsl.backend import BoolArray, FloatArray, IntArray
+from reludsl.backend import FloatArray, IntArray
 from reludsl.errors import InvalidInput
+from reludsl.exact import ExactArray
 from reludsl.network import Network
-from reludsl.regions.forms import Basis, Form, forms
+from reludsl.regions.equal import Maps
+from reludsl.regions.forms import Basis, Form, exact_output, forms
 from reludsl.regions.units import Plan, Words, plan
 
 CHUNK = 4_000_000
@@ -158,11 +160,11 @@ class Plane:
     def _shoelace(self) -> tuple[FloatArray, FloatArray]:
         face, first, second, _ = self.sides
         with np.errstate(invalid="ignore"):
-            start = self.coordinates - 0.0
-            a, b = start[first] - self.centres[face], start[second] - self.centres[face]
+            where, centre = self.coordinates, self.centres[face]
+            a, b = where[first] - centre, where[second] - centre
             area = 0.5 * (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
             moment = (a + b) * area[:, None] / 3.0
-        total = np.bincount(face, area, self.faces)
+        total: FloatArray = np.bincount(face, area, self.faces).astype(np.float64)
         return total, np.stack([np.bincount(face, moment[:, k], self.faces) for k in (0, 1)], axis=1)
 
     @property
@@ -211,6 +213,14 @@ class Plane:
         chunks = np.array_split(faces, max(1, 6 * faces.size * width // CHUNK))
         found = [self.forms(chunk) for chunk in chunks]
         return Form(np.concatenate([f.value for f in found]), np.concatenate([f.error for f in found]))
+
+    def compared(self) -> Maps:
+        """The output's affine maps on all faces, to be compared exactly."""
+
+        def exact(face: int) -> ExactArray:
+            return exact_output(self.plan, self.basis, self.pieces(np.array([face]))[0])
+
+        return Maps(self.every_form(), exact, 3 * self.network.parameters)
 
     @cached_property
     def classes(self) -> IntArray:
@@ -262,7 +272,7 @@ def _rows_in(rows: Words, table: Words) -> IntArray:
     return place[which[len(table) :]]
 
 
-def unique_rows(words: Words) -> BoolArray:
+def unique_rows(words: Words) -> bool:
     """Whether all rows differ."""
     order = np.lexsort(words.T)
-    return (words[order[1:]] != words[order[:-1]]).any(axis=1).all()
+    return bool((words[order[1:]] != words[order[:-1]]).any(axis=1).all())
