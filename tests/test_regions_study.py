@@ -240,7 +240,7 @@ def test_whole_study_writes_page_data_and_pictures(need: Callable[[str], Any], t
     ]
     assert "| 4,2 |" in text
     assert "2 of 2" in text
-    assert regions_page.sentence(found).split(", accuracy")[0] in " ".join(text.split())
+    assert regions_page.sentence(found) in " ".join(text.split())
     assert str(tmp_path) not in text
     assert sum("accuracy" in line for line in said) == 4
 
@@ -252,12 +252,18 @@ def test_sentence_says_range_share_of_theorem_1_and_correlation() -> None:
     ]
     said = regions_page.sentence(found)
     assert "Of 4 networks in 4 configurations, 4 counted exactly" in said
-    assert "from 4 (2,3) to 20 (10,3), which is 10 % to 50 % of Theorem 1" in said
+    assert "from 4 (2,3) to 20 (10,3); where all are counted it is 10 % to 50 % of Theorem 1" in said
     assert "by a factor of 1.33 (median)" in said
     r = np.corrcoef(np.log([8, 10, 20]), [84, 85, 90])[0, 1]
-    assert (
-        f"over widths 4 to 10 of layer 1, accuracy and the logarithm of the count have a correlation of {r:.2f}" in said
-    )
+    assert "over widths 4 to 10 of layer 1, accuracy" in said
+    assert f"have a correlation of {r:.2f} (3 networks, 3 counted exactly)." in said
+
+
+def test_sentence_says_where_counts_did_not_end() -> None:
+    ended = run("2,3", 2, 50.0, answer(Counting.CELLS, 4, 4, 4))
+    alone = run("3,2", 3, 60.0, answer(Counting.CELLS, 12, 12, 40, complete=False))
+    assert "from 4 (2,3) to at least 12 (3,2)" in regions_page.sentence([ended, alone])
+    assert "from 4 (2,3) to about 25 (3,2)" in regions_page.sentence([ended, Run(60.0, 3.0, told(25, 10, 40))])
 
 
 def test_correlation_of_constant_or_few_runs_is_none() -> None:

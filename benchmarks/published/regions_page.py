@@ -77,25 +77,33 @@ def sentence(runs: Sequence[Run]) -> str:
     found = summaries(run.row for run in runs)
     least, most = (choose(found, key=lambda one: one.mean) for choose in (min, max))
     exact = sum(one.exact for one in found)
-    shares = [100 * one.mean / one.theorem_1 for one in found if one.theorem_1]
-    gains = [run.row.theorem_1 / run.row.coefficients for run in runs if run.row.theorem_1 and run.row.coefficients]
     words = [
         f"Of {len(runs)} networks in {len(found)} configurations, {exact} counted exactly, the mean number of regions "
-        f"goes from {_number(least.mean)} ({least.configuration}) to {_number(most.mean)} ({most.configuration})"
+        f"goes from {_about(least)} ({least.configuration}) to {_about(most)} ({most.configuration})"
     ]
+    shares = [100 * one.mean / one.theorem_1 for one in found if one.theorem_1 and one.exact == one.networks]
     if shares:
-        words.append(f"which is {min(shares):.2g} % to {max(shares):.2g} % of Theorem 1")
+        words.append(f"where all are counted it is {min(shares):.2g} % to {max(shares):.2g} % of Theorem 1")
+    gains = [run.row.theorem_1 / run.row.coefficients for run in runs if run.row.theorem_1 and run.row.coefficients]
     if gains:
-        words.append(f"the bound by the coefficients is smaller than that by a factor of {median(gains):.3g} (median)")
+        words.append(
+            f"the bound by the coefficients is smaller than Theorem 1 by a factor of {median(gains):.3g} (median)"
+        )
     chosen = fair(runs)
     r = correlation(chosen)
     if r is not None:
         widths = sorted({run.first_width for run in chosen})
         words.append(
-            f"and over widths {widths[0]} to {widths[-1]} of layer 1, accuracy and the logarithm of the count have a "
-            f"correlation of {r:.2f} ({len(chosen)} networks)"
+            f"over widths {widths[0]} to {widths[-1]} of layer 1, accuracy and the logarithm of the number have a "
+            f"correlation of {r:.2f} ({len(chosen)} networks, {sum(run.row.exact for run in chosen)} counted exactly)"
         )
-    return ", ".join(words) + "."
+    return "; ".join(words) + "."
+
+
+def _about(one: Summary) -> str:
+    """The mean, and what it is where not all networks are counted to the end."""
+    kind = "" if one.exact == one.networks else "at least " if one.estimate is None else "about "
+    return f"{kind}{_number(one.mean if kind != 'at least ' else one.lower)}"
 
 
 def page(plan: Plan, runs: Sequence[Run], command: str, date: str) -> str:
@@ -106,9 +114,10 @@ def page(plan: Plan, runs: Sequence[Run], command: str, date: str) -> str:
     bullets = [
         f"""Run on {date}, on {here["cores"]} cores of {here["processor"]} ({here["system"]}), with Python
         {here["python"]}, reludsl {here["reludsl"]}, torch {here["torch"]}. Seconds are of the clock on the wall.""",
-        f"""Training: {recipe.epochs} epochs of MNIST, pixels in [0, 1], SGD at {recipe.rate:g} with momentum
-        {recipe.momentum:g}, batches of {recipe.batch}, the rate divided by {1 / recipe.decay:g} every {recipe.step}
-        epochs. How the published networks were trained, beside their 20 epochs, is not known to us.""",
+        f"""Training: {_times(recipe.epochs, "epoch")} of MNIST, pixels in [0, 1], SGD at {recipe.rate:g} with momentum
+        {recipe.momentum:g}, batches of {recipe.batch}, the rate divided by {1 / recipe.decay:g} every
+        {_times(recipe.step, "epoch")}. How the published networks were trained, beside their 20 epochs, is not known
+        to us.""",
         f"""Regions of kind "{plan.definition.value}" in [0, 1]^784, {units}. Methods: {methods}, at most
         {plan.time_limit:g} s for each count of each network. A count that did not end gives a lower bound, and its
         upper bound is the smallest of the proved ones.""",
@@ -146,9 +155,9 @@ Every number of every run: [{DATA_FILE}]({DATA_FILE}).
 """
 
 
-HEAD = """Regions: exact, or the estimate where a count did not end. Proved: what their mean lies between. Coefficients
-and ranks: bounds by the weights, their mean; the other bounds are the same for all networks of a configuration. One
-layer: the maximum of as many units in one hidden layer, which is no bound here."""
+HEAD = """Regions: exact; where a count did not end the estimate, or without one those that were found. Proved: what
+their mean lies between. Coefficients and ranks: bounds by the weights, their mean; the other bounds are the same for
+all networks of a configuration. One layer: the maximum of as many units in one hidden layer, which is no bound here."""
 
 COLUMNS = (
     "widths", "accuracy %", "exact", "least", "mean", "most", "proved", "estimate", "coefficients", "ranks",
@@ -185,3 +194,7 @@ def _row(one: Summary, mine: Sequence[Run]) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}"
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
