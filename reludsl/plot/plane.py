@@ -39,11 +39,6 @@ def plot_plane(
     Raises:
         MissingBackend: matplotlib is not installed.
         InvalidInput: a plane with regions that reach infinity.
-
-    >>> from reludsl.domain import Box
-    >>> from reludsl.networks import general_position
-    >>> from reludsl.regions.plane import plane
-    >>> axes = plot_plane(plane(general_position(4, 2), Box([-9, -9], [9, 9])))
     """
     filled, values = found, None
     if decision is not None and colouring is Colouring.CLASS:
