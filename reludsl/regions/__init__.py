@@ -19,3 +19,6 @@ from reludsl.regions.planar import plane_parts as plane_parts
 from reludsl.regions.result import Counting as Counting
 from reludsl.regions.result import RegionCount as RegionCount
 from reludsl.regions.slice import Slice as Slice
+from reludsl.regions.study import StudyRow as StudyRow
+from reludsl.regions.study import study as study
+from reludsl.regions.study import summaries as summaries
