@@ -32,11 +32,13 @@ class Found:
 
     Args:
         pieces: (B, units)
-        points: (B, n) a point of the cube inside each.
+        points: (B, n) a point of the cube inside each, certainly.
+        weight: (B,) how many cells each stands for.
     """
 
     pieces: IntArray
     points: FloatArray
+    weight: FloatArray
 
 
 @dataclass(eq=False)
@@ -113,6 +115,7 @@ class Search:
             {},
             {},
             where[None],
+            np.ones(1),
         )
 
     # --- entering and leaving a layer ---------------------------------------------------------------------------
@@ -121,7 +124,7 @@ class Search:
         """Cells come to a layer: its edges on each of them."""
         layers = self.frame.cascade.layers
         if at == len(layers):
-            yield Found(nodes.pieces, self.points.u[nodes.pool[:, 0]])
+            yield Found(nodes.pieces, self.points.u[nodes.pool[:, 0]], nodes.weight)
             self.points.drop(nodes.pool[nodes.pool >= 0])
             return
         layer, base = layers[at], self.frame.bases[at]
@@ -236,7 +239,8 @@ class Search:
         split = self._counts(layer, nodes.open) > 1
         ready = ~split.any(axis=1)
         if ready.any():
-            yield from self._leave(at, nodes.take(np.flatnonzero(ready)))
+            k = np.flatnonzero(ready)
+            yield from self._leave(at, self._certain(layer, nodes.take(k), member[k]))
         cut = np.flatnonzero(~ready)
         if cut.size:
             self.pending[at].append(self._cut(layer, nodes.take(cut), member[cut], split[cut]))
@@ -259,8 +263,38 @@ class Search:
         edges = layer.options.edges
         inside = np.broadcast_to((nodes.pool >= 0)[:, None, :], (len(nodes), len(edges), nodes.pool.shape[1]))
         for column in edges.T:
-            inside = inside & (values[:, column] > 0)
+            inside = inside & (values[:, column] > nodes.form_errors[:, column, None])
         return np.asarray(inside)
+
+    def _certain(self, layer: CellLayer, nodes: Nodes, member: BoolArray) -> Nodes:
+        """Cells whose units all have one option, with points only that are in all of these beyond any error.
+
+        Of every option some point is a member, and no point is far outside of any: where none is in all, their middle is.
+        """
+        good = (member | ~nodes.open[:, :, None]).all(axis=1) & (nodes.pool >= 0)
+        poor = np.flatnonzero(~good.any(axis=1))
+        pool = nodes.pool
+        if poor.size:
+            some = nodes.take(poor)
+            held = some.pool >= 0
+            middle = np.einsum(
+                "bp,bpn->bn", held / held.sum(axis=1, keepdims=True), self.points.u[np.maximum(some.pool, 0)]
+            )
+            pool, good = (
+                wider(pool, pool.shape[1] + 1).copy(),
+                np.column_stack([good, np.zeros(len(nodes), dtype=np.bool_)]),
+            )
+            pool[poor, -1] = self.points.add(middle, self.frame.lift(middle))
+            tried = replace(some, pool=pool[poor, -1:])
+            good[poor, -1] = (self._member(layer, tried) | ~some.open[:, :, None]).all(axis=1)[:, 0]
+        self.points.drop(pool[(pool >= 0) & ~good])
+        order = np.argsort(~good, axis=1, kind="stable")
+        pool = np.take_along_axis(np.where(good, pool, -1), order, axis=1)
+        nodes = replace(nodes, pool=pool[:, : max(int(good.sum(axis=1).max(initial=0)), 1)])
+        lost = ~good.any(axis=1)
+        for node in np.flatnonzero(lost).tolist():
+            self._doubt(layer, nodes.open[node])
+        return nodes.take(np.flatnonzero(~lost))
 
     def _asked(self, at: int, nodes: Nodes, wanted: BoolArray) -> Nodes:
         """Ask every cell about the first of its options in question, or about several where few cells wait."""
@@ -299,11 +333,16 @@ class Search:
         decided = np.concatenate([node.pieces[0], self._pieces(layer, chosen[None])[0]])
         answer = self.settle.ask(rows, errors, decided)
         if answer.doubtful:
-            self.doubts += 1
-            left = [self._counts(layer, chosen[None])[0]]
-            left += [np.bincount(rest.options.unit) for rest in self.frame.cascade.layers[at + 1 :]]
-            self.hidden += math.prod(int(n) for n in np.concatenate(left))
+            self._doubt(layer, chosen)
         return answer.point
+
+    def _doubt(self, layer: CellLayer, open_: BoolArray) -> None:
+        """One cell stays open; it may hold as many regions as its units, and those of later layers, have options."""
+        layers = self.frame.cascade.layers
+        left = [self._counts(layer, open_[None])[0]]
+        left += [np.bincount(rest.options.unit) for rest in layers[layers.index(layer) + 1 :]]
+        self.doubts += 1
+        self.hidden += math.prod(int(n) for n in np.concatenate(left))
 
     def _ask(
         self, layer: CellLayer, nodes: Nodes, k: IntArray, option: IntArray
