@@ -48,7 +48,8 @@ class Nodes:
         maps: what earlier layers give, and z of this one, as rows: layer -> (B, size, d).
         signs: of earlier layers, inside the cell: 1, -1, 0 by what it is made of, 2 for unknown: layer -> (B, units).
         pool: (B, P) points inside, -1 where there are fewer; those that there are stand first.
-        weight: (B,) how many cells each stands for, where only some are followed (`Probes`).
+        weight: (B,) how many cells each stands for, and run: (B,) on whose path it is, where only some cells are
+            followed (`Probes`).
     """
 
     rows: FloatArray
@@ -62,6 +63,7 @@ class Nodes:
     signs: Mapping[int, IntArray]
     pool: IntArray
     weight: FloatArray
+    run: IntArray
 
     def __len__(self) -> int:
         return len(self.count)
@@ -80,6 +82,7 @@ class Nodes:
             {at: held[index] for at, held in self.signs.items()},
             self.pool[index],
             self.weight[index],
+            self.run[index],
         )
 
 
@@ -102,6 +105,7 @@ def joined(parts: Sequence[Nodes], trivial: FloatArray) -> Nodes:
         {at: np.concatenate([p.signs[at] for p in parts]) for at in parts[0].signs},
         np.concatenate([wider(p.pool, wide) for p in parts]),
         np.concatenate([p.weight for p in parts]),
+        np.concatenate([p.run for p in parts]),
     )
 
 

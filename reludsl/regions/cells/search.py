@@ -33,12 +33,13 @@ class Found:
     Args:
         pieces: (B, units)
         points: (B, n) a point of the cube inside each, certainly.
-        weight: (B,) how many cells each stands for.
+        weight, run: (B,) see `Nodes`.
     """
 
     pieces: IntArray
     points: FloatArray
     weight: FloatArray
+    run: IntArray
 
 
 @dataclass(eq=False)
@@ -74,6 +75,10 @@ class Search:
             start: (1, n) a point of the cube inside the domain.
         """
         yield from self._enter(0, self._root(start))
+        yield from self._rest()
+
+    def _rest(self) -> Iterator[Found]:
+        """Search all that waits."""
         while (layer := self._next()) is not None:
             yield from self._step(layer, self._pop(layer))
 
@@ -116,6 +121,7 @@ class Search:
             {},
             where[None],
             np.ones(1),
+            np.zeros(1, dtype=np.int64),
         )
 
     # --- entering and leaving a layer ---------------------------------------------------------------------------
@@ -124,7 +130,7 @@ class Search:
         """Cells come to a layer: its edges on each of them."""
         layers = self.frame.cascade.layers
         if at == len(layers):
-            yield Found(nodes.pieces, self.points.u[nodes.pool[:, 0]], nodes.weight)
+            yield Found(nodes.pieces, self.points.u[nodes.pool[:, 0]], nodes.weight, nodes.run)
             self.points.drop(nodes.pool[nodes.pool >= 0])
             return
         layer, base = layers[at], self.frame.bases[at]
@@ -269,9 +275,9 @@ class Search:
     def _certain(self, layer: CellLayer, nodes: Nodes, member: BoolArray) -> Nodes:
         """Cells whose units all have one option, with points only that are in all of these beyond any error.
 
-        Of every option some point is a member, and no point is far outside of any: where none is in all, their middle is.
+        Every option has some member, and no point is far outside of any: where none is in all, their middle is.
         """
-        good = (member | ~nodes.open[:, :, None]).all(axis=1) & (nodes.pool >= 0)
+        good = np.asarray((member | ~nodes.open[:, :, None]).all(axis=1) & (nodes.pool >= 0))
         poor = np.flatnonzero(~good.any(axis=1))
         pool = nodes.pool
         if poor.size:
@@ -286,7 +292,7 @@ class Search:
             )
             pool[poor, -1] = self.points.add(middle, self.frame.lift(middle))
             tried = replace(some, pool=pool[poor, -1:])
-            good[poor, -1] = (self._member(layer, tried) | ~some.open[:, :, None]).all(axis=1)[:, 0]
+            good[poor, -1] = np.asarray((self._member(layer, tried) | ~some.open[:, :, None]).all(axis=1))[:, 0]
         self.points.drop(pool[(pool >= 0) & ~good])
         order = np.argsort(~good, axis=1, kind="stable")
         pool = np.take_along_axis(np.where(good, pool, -1), order, axis=1)
@@ -370,8 +376,9 @@ class Search:
         """Cut every cell by the first unit that has several options."""
         o = layer.options
         unit = split.argmax(axis=1)
-        k, option = np.nonzero(nodes.open & (o.unit[None, :] == unit[:, None]))
+        k, option, factor = self._followed(*np.nonzero(nodes.open & (o.unit[None, :] == unit[:, None])))
         child = nodes.take(k)
+        child = replace(child, weight=child.weight * factor)
         other = (o.unit[None, :] == unit[k][:, None]) & (np.arange(o.unit.size)[None, :] != option[:, None])
         mine = member[k, option]
         order = np.argsort(~mine, axis=1, kind="stable")
@@ -388,6 +395,14 @@ class Search:
             errors[some, count[some]] = child.form_errors[some, edge[some]]
             count = count + (edge < o.plus.size)
         return replace(child, rows=rows, errors=errors, count=count, open=child.open & ~other, pool=pool)
+
+    def _followed(self, k: IntArray, option: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+        """Which of the options of a cut (cell, option) are searched, and how many each stands for: all, for themselves.
+
+        Args:
+            k: sorted.
+        """
+        return k, option, np.ones(k.size)
 
 
 def _any(member: BoolArray, k: IntArray, option: IntArray, count: int) -> BoolArray:
