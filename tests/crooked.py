@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from reludsl.backend import Capability, Limits, Matrix, MissingBackend, Result, Sense
+from reludsl.backend import Backend, Capability, Limits, Matrix, MissingBackend, Result, Sense, Session
 from reludsl.errors import SolverFailed
 from reludsl.layers import Affine, relu
 from reludsl.network import Network
@@ -62,6 +63,41 @@ class Absent(EnumerationBackend):
 
     def version(self) -> str:
         raise MissingBackend("absent is not installed")
+
+
+@dataclass(frozen=True)
+class Altered:
+    """Another backend, whose results are changed and whose callbacks are left out.
+
+    Args:
+        keep: of the capabilities of the other.
+    """
+
+    inner: Backend
+    change: Callable[[Result], Result]
+    keep: Capability = Capability.LP | Capability.MILP
+    name: str = "altered"
+
+    @property
+    def capabilities(self) -> Capability:
+        return self.inner.capabilities & self.keep
+
+    @property
+    def profile(self) -> Mapping[str, str]:
+        return self.inner.profile
+
+    def version(self) -> str:
+        return self.inner.version()
+
+    def open(self, matrix: Matrix, limits: Limits) -> Session:
+        session = self.inner.open(matrix, limits)
+        plain = session.solve
+
+        def solve(**asked: Any) -> Result:
+            return self.change(plain(**{**asked, "on_point": None}))
+
+        session.solve = solve  # type: ignore[method-assign]
+        return session
 
 
 def network() -> Network:

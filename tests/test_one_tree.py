@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from fractions import Fraction
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from crooked import Altered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from solvers import solver
 
-from reludsl.backend import Backend, Capability, FloatArray, IntArray, Limits, Matrix, OnPoint, Result, Session
+from reludsl.backend import Backend, Capability, FloatArray, IntArray, Result
 from reludsl.bounds import crown, interval
 from reludsl.domain import Ball, Box, Domain, Norm, Polytope
 from reludsl.errors import InvalidInput, UnsupportedCapability
-from reludsl.exact import exactly
-from reludsl.exact_lp import ExactLP, solve_exact
+from reludsl.exact_lp import ExactLP
 from reludsl.layers import Affine, Layer, Max, PiecewiseLinear, relu
 from reludsl.network import Network
+from reludsl.networks import six_definitions
 from reludsl.plugins import load
 from reludsl.regions import Definition
 from reludsl.regions.edges import unit_layers
@@ -27,6 +28,8 @@ from reludsl.regions.outputs import with_output_units
 from reludsl.regions.pattern_program import PatternProgram
 from reludsl.regions.presence import Judge
 from reludsl.testing import EnumerationBackend
+from reludsl.testing.region_oracle import regions
+from reludsl.testing.strategies import random_graph
 
 BOTH = (Definition.PATTERNS, Definition.ACTIVATION)
 ENUMERATION = EnumerationBackend()
@@ -39,13 +42,6 @@ def backend(name: str) -> Backend:
 
 def chain(*layers: Layer, inputs: int) -> Network:
     return Network.chain(layers, (inputs,))
-
-
-def six_definitions() -> Network:
-    """f(x, y) = max(-y, min(0, -x)): 7 patterns, 5 of them with an interior."""
-    first = Affine(np.array([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]), np.zeros(3))
-    second = Affine(np.array([[1.0, -1.0, 1.0], [1.0, 0.0, 0.0]]), np.zeros(2))
-    return chain(first, relu, second, relu, Affine(np.array([[1.0, -1.0]]), np.zeros(1)), inputs=2)
 
 
 def dyadic_network(seed: int, sizes: tuple[int, ...], activation: PiecewiseLinear = relu) -> Network:
@@ -65,73 +61,9 @@ def rough_network(seed: int, sizes: tuple[int, ...]) -> Network:
     return chain(*layers, inputs=sizes[0])
 
 
-def every_pattern(network: Network, domain: Box | Polytope, definition: Definition) -> set[tuple[int, ...]]:
-    """The regions of a chain of affine maps and activations: a linear program in rationals for every assignment.
-
-    Activations are written as conditions on z, z as a form over the input with the pieces so far.
-    """
-    n = network.input_size
-    eye = np.full((n, n + 1), Fraction(0), dtype=object)
-    eye[np.arange(n), np.arange(n)] = Fraction(1)
-    found: set[tuple[int, ...]] = set()
-    box = domain.enclosure
-
-    def exists(rows: list[tuple[list[Fraction], bool]]) -> bool:
-        lp_rows, least = [], []
-        for form, strict in rows:
-            if not any(form[:n]):
-                if form[n] < 0 or (strict and form[n] == 0):
-                    return False
-                continue
-            counted = strict or definition is Definition.ACTIVATION
-            lp_rows.append([*form[:n], Fraction(-1 if counted else 0)])
-            least.append(-form[n])
-        if isinstance(domain, Polytope):
-            lp_rows += [[*(-v for v in row), Fraction(0)] for row in exactly(domain.matrix).tolist()]
-            least += [-v for v in exactly(domain.limit).tolist()]
-        program = ExactLP(
-            [Fraction(0)] * n + [Fraction(-1)],
-            lp_rows,
-            least,
-            [None] * len(lp_rows),
-            [*exactly(box.lower).tolist(), Fraction(0)],
-            [*exactly(box.upper).tolist(), Fraction(1)],
-        )
-        x = solve_exact(program).x
-        return x is not None and x[-1] > 0
-
-    def go(depth: int, forms: np.ndarray, rows: list[tuple[list[Fraction], bool]], pattern: tuple[int, ...]) -> None:
-        if depth == len(network.nodes):
-            found.add(pattern)
-            return
-        layer = network.nodes[depth].layer
-        if isinstance(layer, Affine):
-            z = exactly(layer.weight) @ forms
-            z[:, n] = z[:, n] + exactly(layer.bias)
-            go(depth + 1, z, rows, pattern)
-            return
-        assert isinstance(layer, PiecewiseLinear)
-        size = len(forms)
-        breaks = exactly(layer.breaks_at(size))
-        for pieces in itertools.product(range(layer.pieces), repeat=size):
-            more = list(rows)
-            for i, p in enumerate(pieces):
-                if p > 0:
-                    more.append(([*forms[i][:n], forms[i][n] - breaks[p - 1, i]], True))
-                if p + 1 < layer.pieces:
-                    more.append(([*(-v for v in forms[i][:n]), breaks[p, i] - forms[i][n]], False))
-            if not exists(more):
-                continue
-            slope = exactly(layer.slope_of(np.array(pieces)))
-            y = forms * slope[:, None]
-            for i, p in enumerate(pieces):
-                at = np.zeros(size)
-                at[i] = float(breaks[max(p - 1, 0), i])
-                y[i, n] = y[i, n] + layer.exact(exactly(at))[i] - slope[i] * Fraction(at[i])
-            go(depth + 1, y, more, pattern + pieces)
-
-    go(0, eye, [], ())
-    return found
+def every_pattern(network: Network, domain: Domain, definition: Definition) -> set[tuple[int, ...]]:
+    """What the exact oracle finds, without any program."""
+    return {region.pattern for region in regions(network, domain, closed=definition is Definition.PATTERNS)}
 
 
 # --- against all assignments -----------------------------------------------------------------------------------------
@@ -172,6 +104,31 @@ def test_patterns_of_activations_with_three_pieces_equal_enumeration(definition:
         found = find_patterns(network, domain, definition, backend("highs"))
         assert {tuple(pattern.tolist()) for pattern, _ in found} == every_pattern(network, domain, definition)
         assert found.count.exact
+
+
+@pytest.mark.parametrize("definition", BOTH)
+@pytest.mark.parametrize("seed", [2, 7, 25, 32, 51])
+def test_patterns_of_graphs_equal_enumeration(seed: int, definition: Definition) -> None:
+    # branches, maxima, pooling, activations of up to four pieces
+    network = random_graph(seed)
+    domain = Box(-np.ones(network.input_size), np.ones(network.input_size))
+    found = find_patterns(network, domain, definition, backend("highs"))
+    assert {tuple(pattern.tolist()) for pattern, _ in found} == every_pattern(network, domain, definition)
+    assert found.count.exact
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("definition", BOTH)
+@pytest.mark.parametrize("name", ["highs", "scip", "cbc:lazy"])
+def test_patterns_of_many_networks_equal_enumeration(name: str, definition: Definition) -> None:
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        network = random_graph(seed) if seed % 2 else dyadic_network(seed, [(2, 3, 2), (1, 3, 3), (3, 3, 2)][seed % 3])
+        width = float(rng.integers(1, 4)) * np.ones(network.input_size)
+        found = find_patterns(network, Box(-width, width), definition, backend(name))
+        expected = every_pattern(network, Box(-width, width), definition)
+        assert {tuple(pattern.tolist()) for pattern, _ in found} == expected, seed
+        assert found.count.exact, seed
 
 
 @pytest.mark.parametrize("definition", BOTH)
@@ -304,34 +261,16 @@ def test_min_slack_counts_what_the_published_program_counts() -> None:
     assert counts == [3, 3, 2]
 
 
-class Crooked:
-    """HiGHS that points elsewhere: the input of every point is moved, its binaries stay."""
-
-    def __init__(self) -> None:
-        self.inner = solver("highs")
-        self.name, self.profile = "crooked", self.inner.profile
-        self.capabilities = self.inner.capabilities & ~(Capability.INCUMBENT_EVENTS | Capability.LAZY_ROWS)
-
-    def version(self) -> str:
-        return "0"
-
-    def open(self, matrix: Matrix, limits: Limits) -> Session:
-        session = self.inner.open(matrix, limits)
-        plain = session.solve
-
-        def solve(*, on_point: OnPoint | None = None, **given: object) -> Result:
-            result = plain(**given)  # type: ignore[arg-type]
-            if result.x is not None:
-                result.x[:2] = 0.75
-            return result
-
-        session.solve = solve  # type: ignore[method-assign]
-        return session
-
-
 def test_claimed_pattern_is_not_believed_and_not_lost() -> None:
+    # HiGHS that points elsewhere: the input of every point is moved, its binaries stay
+    def moved(result: Result) -> Result:
+        if result.x is not None:
+            result.x[:2] = 0.75
+        return result
+
+    crooked = Altered(solver("highs"), moved, ~(Capability.INCUMBENT_EVENTS | Capability.LAZY_ROWS))
     network, domain = dyadic_network(0, (2, 3, 2)), Box([-1.0, -1.0], [1.0, 1.0])
-    found = find_patterns(network, domain, Definition.ACTIVATION, Crooked())
+    found = find_patterns(network, domain, Definition.ACTIVATION, crooked)
     assert {tuple(p.tolist()) for p, _ in found} == every_pattern(network, domain, Definition.ACTIVATION)
     judge = Judge(interval(network, domain), Definition.ACTIVATION)
     assert all((judge.exact_pattern(x) == p).all() for p, x in found)
@@ -419,30 +358,9 @@ def test_pattern_that_time_leaves_open_is_ambiguous(monkeypatch: pytest.MonkeyPa
     assert count.complete
 
 
-class Silent:
-    """HiGHS that proves nothing: a bound of its own word is missing."""
-
-    def __init__(self) -> None:
-        self.inner = Crooked()
-        self.name, self.profile, self.capabilities = "silent", self.inner.profile, self.inner.capabilities
-
-    def version(self) -> str:
-        return "0"
-
-    def open(self, matrix: Matrix, limits: Limits) -> Session:
-        session = self.inner.inner.open(matrix, limits)
-        plain = session.solve
-
-        def solve(*, on_point: OnPoint | None = None, **given: object) -> Result:
-            result = plain(**given)  # type: ignore[arg-type]
-            return Result(result.status, result.x, result.objective, None)
-
-        session.solve = solve  # type: ignore[method-assign]
-        return session
-
-
 def test_end_without_a_bound_is_no_end() -> None:
-    count = one_tree(six_definitions(), Box([-1.0, -1.0], [1.0, 1.0]), Definition.PATTERNS, Silent())
+    silent = Altered(solver("highs"), lambda result: replace(result, bound=None), ~Capability.INCUMBENT_EVENTS)
+    count = one_tree(six_definitions(), Box([-1.0, -1.0], [1.0, 1.0]), Definition.PATTERNS, silent)
     assert not count.complete
     assert count.lower == 7
     assert count.upper == 32

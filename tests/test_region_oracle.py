@@ -16,6 +16,7 @@ from reludsl.backend import FloatArray
 from reludsl.domain import Ball, Box, Domain, Norm
 from reludsl.errors import InvalidInput
 from reludsl.exact import exactly
+from reludsl.exact_lp import ExactLP, solve_exact
 from reludsl.layers import Affine, Layer, maxout, relu
 from reludsl.layers.activations import hard_tanh
 from reludsl.network import Network
@@ -30,7 +31,6 @@ from reludsl.networks import (
     six_definitions,
 )
 from reludsl.testing import strategies as rs
-from reludsl.testing.exact_lp import ExactLP, solve_exact
 from reludsl.testing.region_oracle import Region, counts, regions
 
 Layers = Sequence[tuple[Sequence[Sequence[float]], Sequence[float]]]

@@ -23,7 +23,7 @@ from reludsl.errors import InvalidInput
 from reludsl.layers import Affine, PiecewiseLinear, Sum, maxout, relu
 from reludsl.network import INPUT, Network, Node
 from reludsl.regions import Counting, Definition, arc, count_line, line, polyline, whole_line
-from reludsl.regions.line import CHUNK, Lines
+from reludsl.regions.lines import CHUNK, Lines
 from reludsl.testing.strategies import graphs, random_graph
 
 HARD_TANH = PiecewiseLinear("hard_tanh", (-1, 1), (0, 1, 0))

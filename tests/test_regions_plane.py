@@ -34,6 +34,7 @@ from reludsl.regions import (
     line,
     nearest_boundary,
     plane,
+    plane_parts,
 )
 from reludsl.regions.certificate import certify
 from reludsl.regions.counted import counted_plane, plane_cells
@@ -132,6 +133,16 @@ def test_drawn_network_has_as_many_regions_as_ever(sizes: tuple[int, ...], kind:
     assert found.faces == truth
     assert_sound(found)
     assert found.areas.sum() == pytest.approx(100)
+
+
+@pytest.mark.parametrize(("sizes", "truth"), [((2, 16, 16), 58), ((2, 32, 32, 32), 202), ((2, 64, 64, 64, 64), 524)])
+def test_network_without_biases_has_cones_and_as_many_everywhere(sizes: tuple[int, ...], truth: int) -> None:
+    network = drawn(sizes, 1, "zero")
+    count = count_plane(network, R2)
+    assert (count.lower, count.count, count.upper) == (truth,) * 3
+    found = plane(network, R2)
+    assert np.isinf(found.areas).all()
+    assert (found.points[:, 2] > 0).sum() == 1
 
 
 def test_count_of_three_thousand_regions_is_proved() -> None:
@@ -336,6 +347,29 @@ def test_slice_through_three_points_holds_them() -> None:
     assert count_plane(network, where).exact
 
 
+@pytest.mark.parametrize("budget", [2e4, 5e5])
+def test_parts_are_the_whole(budget: float) -> None:
+    network = drawn((2, 40, 40, 40), 2)
+    whole = plane(network, SQUARE)
+    parts = list(plane_parts(network, SQUARE, budget=budget))
+    assert len(parts) > 1
+    assert sum(part.faces for part in parts) == whole.faces
+    assert set().union(*map(patterns, parts)) == patterns(whole)
+    assert sum(part.areas.sum() for part in parts) == pytest.approx(100)
+    with pytest.raises(InvalidInput, match="meet at infinity"):
+        plane_parts(network, R2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_parts_of_any_graph_are_the_whole(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reludsl.regions.planar.engine.SMALLEST", 2)
+    network = two_inputs(seed, 16)
+    whole = plane(network, SQUARE)
+    parts = list(plane_parts(network, SQUARE, budget=1.0))
+    assert sum(part.faces for part in parts) == whole.faces
+    assert set().union(*map(patterns, parts)) == patterns(whole)
+
+
 def test_whole_plane_has_unbounded_faces_and_the_bounded_ones_of_a_box() -> None:
     network = drawn((2, 12, 12), 4, "normal")
     found, box = plane(network, R2), plane(network, Box([-1e6, -1e6], [1e6, 1e6]))
@@ -452,8 +486,6 @@ def test_planted_mistakes_in_a_complex_are_not_proved() -> None:
     words = found.words.copy()
     words[3, 0] ^= np.uint64(1)
     assert not _proved(dataclasses.replace(found, words=words))
-    points = found.points.copy()
-    points[-1, :2] += 1e-3
     assert not _proved(dataclasses.replace(found, inner=found.inner + 0.5))
     # two faces as one: the edge between them goes
     inner = int(np.flatnonzero(found.right >= 0)[0])

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from crooked import Altered
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from solvers import solver
 
-from reludsl.backend import BoolArray, Capability, Limits, Matrix, OnPoint, Result, Session, Status
+from reludsl.backend import BoolArray, Result, Status
 from reludsl.domain import Box
 from reludsl.errors import InvalidInput
 from reludsl.layers import Affine, Layer, PiecewiseLinear, relu
 from reludsl.network import Network
+from reludsl.networks import sawtooth
 from reludsl.regions import Counting, Definition
 from reludsl.regions.edges import patterns_at, unit_layers
 from reludsl.regions.one_tree import one_tree
@@ -75,10 +77,7 @@ def subspace(dimension: int, bits: int) -> BoolArray:
 
 def sawtooth_patterns(n: int) -> BoolArray:
     """The 2^n patterns of the n-fold mirror map on [0, 1], with 2 units in each of n layers."""
-    layers: list[Layer] = [Affine(np.array([[1.0], [1.0]]), np.array([0.0, -0.5])), relu]
-    for _ in range(n - 1):
-        layers += [Affine(np.array([[2.0, -4.0], [2.0, -4.0]]), np.array([0.0, -0.5])), relu]
-    network = Network.chain(layers, (1,))
+    network = sawtooth(n, merged=True)
     middles = ((np.arange(2**n) + 0.5) / 2**n)[:, None]
     return np.asarray(patterns_at(unit_layers(network), network, network.values(middles)) == 1)
 
@@ -291,35 +290,15 @@ def test_activations_with_three_pieces_have_one_bit_for_each() -> None:
     assert 1 <= found.lower <= exact.count
 
 
-class Late:
-    """HiGHS whose time is always over: it has a point and says that it was found in time, or has none."""
-
-    def __init__(self, point: bool) -> None:
-        self.inner, self.point = solver("highs"), point
-        self.name, self.profile = "late", self.inner.profile
-        self.capabilities = Capability.LP | Capability.MILP
-
-    def version(self) -> str:
-        return "0"
-
-    def open(self, matrix: Matrix, limits: Limits) -> Session:
-        session = self.inner.open(matrix, limits)
-        plain = session.solve
-
-        def solve(*, on_point: OnPoint | None = None, **given: object) -> Result:
-            result = plain(**given)  # type: ignore[arg-type]
-            return Result(Status.LIMIT, result.x if self.point else None, result.objective)
-
-        session.solve = solve  # type: ignore[method-assign]
-        return session
-
-
 def test_solve_without_a_pattern_counts_as_infeasible() -> None:
+    # HiGHS whose time is always over, with a point in its hands and without
+    pointless = Altered(solver("highs"), lambda result: Result(Status.LIMIT))
+    late = Altered(solver("highs"), lambda result: Result(Status.LIMIT, result.x))
     network, domain = rough_network(2, (2, 3, 2)), Box([-1.0, -1.0], [1.0, 1.0])
-    found = xor_bound(network, domain, backend=Late(point=False), rounds=4, size=2, samples=0)
+    found = xor_bound(network, domain, backend=pointless, rounds=4, size=2, samples=0)
     assert (found.lower, found.confidence) == (0, None)
     assert "4 solves ended without a pattern" in found.note
-    assert xor_bound(network, domain, backend=Late(point=True), rounds=4, size=2, samples=0).lower > 0
+    assert xor_bound(network, domain, backend=late, rounds=4, size=2, samples=0).lower > 0
 
 
 def test_claimed_pattern_that_no_input_has_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from scipy import sparse
 
-from reludsl.backend import BoolArray, IntArray
+from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.exact import ExactArray, exactly
 from reludsl.layers import Activation, AffineLayer, MaxLayer, elementwise
 from reludsl.network import INPUT, Network
@@ -37,7 +38,7 @@ def exact_cell(network: Network, layers: tuple[UnitLayer, ...], pattern: IntArra
 
     Args:
         layers: of `reludsl.regions.edges.unit_layers`.
-        pattern: (units,).
+        pattern: (units,) or those of the first layers; -1 in the last of these for a unit that may be on any piece.
 
     >>> from reludsl.layers import Affine, relu
     >>> from reludsl.regions.edges import unit_layers
@@ -49,16 +50,31 @@ def exact_cell(network: Network, layers: tuple[UnitLayer, ...], pattern: IntArra
     n = network.input_size
     start = np.full((n + 1, n), Fraction(0), dtype=object)
     start[np.arange(n), np.arange(n)] = Fraction(1)
-    rows, strict = _edges(network, layers, pattern, start, _through, _lines, UnitLayer.values)
+
+    def affine(layer: AffineLayer, taken: ExactArray) -> ExactArray:
+        # the input itself is no matter of arithmetic, and its forms are the largest of all
+        return exactly(_forms_of(layer, n)) if taken is start else _through(layer, taken)
+
+    rows, strict = _edges(network, layers, pattern, start, affine, _lines, UnitLayer.values)
     return Cell(rows[:, :n], rows[:, n], strict)
 
 
 def float_cell(network: Network, layers: tuple[UnitLayer, ...], pattern: IntArray) -> Cell:
     """The same inequalities in float64, each rounded: to look for inputs with, and for nothing else."""
     n = network.input_size
-    start = np.vstack([np.eye(n), np.zeros((1, n))])
-    rows, strict = _edges(network, layers, pattern, start, _applied, _float_lines, _float_values)
+    start = _identity(n)
+
+    def affine(layer: AffineLayer, taken: ExactArray) -> ExactArray:
+        return _forms_of(layer, n) if taken is start else _applied(layer, taken)
+
+    rows, strict = _edges(network, layers, pattern, start, affine, _float_lines, _float_values)
     return Cell(rows[:, :n], rows[:, n], strict)
+
+
+@lru_cache(maxsize=4)
+def _identity(n: int) -> FloatArray:
+    """The forms of the input."""
+    return np.vstack([np.eye(n), np.zeros((1, n))])
 
 
 def _edges(
@@ -79,17 +95,22 @@ def _edges(
     found: list[ExactArray] = [np.empty((len(start), 0), dtype=start.dtype)]
     strict = [np.zeros(0, dtype=np.bool_)]
     for node in network.cone(network.output):
-        taken = np.concatenate([forms[source] for source in node.sources], axis=1)
+        several = len(node.sources) > 1
+        taken = np.concatenate([forms[s] for s in node.sources], axis=1) if several else forms[node.sources[0]]
         layer = node.layer
         if isinstance(layer, AffineLayer):
             forms[node.name] = affine(layer, taken)
             continue
         units = known[node.name]
         pieces = pattern[units.units]
+        if len(pieces) < units.size:
+            break
         own = np.flatnonzero(units.edges.piece == pieces[units.edges.unit])
         mine = UnitLayer(units.node, units.start, units.proper, units.edges.take(own))
         found.append(values(mine, taken))
         strict.append(mine.edges.strict)
+        if (pieces < 0).any():
+            break
         if isinstance(layer, MaxLayer):
             forms[node.name] = taken[:, layer.windows[np.arange(units.size), pieces]]
         else:
@@ -116,6 +137,14 @@ def _float_values(units: UnitLayer, taken: ExactArray) -> ExactArray:
     out = np.array((units.edges.rows @ taken.T).T)
     out[-1] += units.edges.offset
     return out
+
+
+def _forms_of(layer: AffineLayer, n: int) -> FloatArray:
+    """The forms behind a layer that takes the input: its own numbers, nothing is rounded."""
+    matrix = layer.rows(n)
+    weights = np.asarray(matrix) if isinstance(matrix, np.ndarray) else matrix.toarray()
+    bias = np.broadcast_to(layer.bias, (len(weights),))
+    return np.vstack([weights.T, bias[None, :]])
 
 
 def _through(layer: AffineLayer, taken: ExactArray) -> ExactArray:

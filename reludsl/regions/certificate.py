@@ -18,7 +18,7 @@ so that one cell decides for all that meet there. What stays open is done in fra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -28,11 +28,11 @@ from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.exact import ExactArray, exactly
 from reludsl.layers import MaxLayer, elementwise
-from reludsl.regions.forms import Basis, Form, exact_forms, forms
+from reludsl.regions.forms import Basis, Form, exact_forms, exact_pieces, forms
 from reludsl.regions.units import Part, Plan
 
-EXACT_WORK = 20_000_000
-"""Products of fractions that a proof may cost; a million takes about a second."""
+EXACT_WORK = 2_000_000
+"""Products of fractions that a proof may cost; a million takes about five seconds."""
 
 CHUNK = 2_000_000
 """Coefficients that are held at once."""
@@ -283,7 +283,7 @@ class _Proof:
         for cell in np.flatnonzero(~present).tolist():
             known = self._known(cell)
             if known is not None:
-                present[cell] = self._holds(cell, known, exactly(self.cells.inner[cell]), strict=True)
+                present[cell] = self._holds(cell, known, exactly(self.cells.inner[cell]))
         around: dict[int, list[int]] = {}
         beside: dict[int, list[int]] = {}
         open_ = ~settled
@@ -293,19 +293,21 @@ class _Proof:
         for vertex in np.flatnonzero(open_).tolist():
             settled[vertex] = self._settled(vertex, around.get(vertex, []), beside.get(vertex, []))
 
+    def _may_spend(self, passes: int) -> bool:
+        self.spent += passes * (self.plan.network.parameters + self.plan.units)
+        return self.spent <= EXACT_WORK
+
     def _known(self, cell: int) -> list[tuple[Part, ExactArray]] | None:
         if cell not in self.exact:
-            d = self.cells.points.shape[1]
-            self.spent += d * (self.plan.network.parameters + self.plan.units)
-            if self.spent > EXACT_WORK:
+            if not self._may_spend(self.cells.points.shape[1]):
                 return None
             pieces = self.cells.pieces(np.array([cell]))[0]
             found = exact_forms(self.plan, self.cells.basis, pieces)
             self.exact[cell] = [(part, form) for part, form in found if part is not None]
         return self.exact[cell]
 
-    def _holds(self, cell: int, known: list[tuple[Part, ExactArray]], point: ExactArray, strict: bool) -> bool:
-        """Whether every unit is on its piece at a point; strictly, unless it is at its break on the whole cell."""
+    def _holds(self, cell: int, known: list[tuple[Part, ExactArray]], point: ExactArray) -> bool:
+        """Whether every unit is strictly on its piece at a point, or at its break on the whole cell."""
         pieces = self.cells.pieces(np.array([cell]))[0]
         weight = exactly(self.cells.basis.w)
         for part, form in known:
@@ -313,51 +315,57 @@ class _Proof:
             for i, piece in enumerate(pieces[part.first : part.first + part.size].tolist()):
                 for line, closed in _ends(layer, form, i, piece, weight):
                     height = line @ point
-                    if height < 0 or (strict and height == 0 and not (closed and not any(line))):
+                    if height < 0 or (height == 0 and not (closed and not any(line))):
                         return False
         return True
 
     def _settled(self, vertex: int, cells: list[int], edges: list[int]) -> bool:
-        """Whether all lines that meet in a vertex have a common point at which every cell there holds."""
-        lines = []
-        for edge in edges:
-            if self.unit[edge] == -1:
-                lines.append(self.cells.sides[self.cells.side[edge]])
-                continue
-            known = self._known(int(self.cells.left[edge]))
-            if known is None:
-                return False
-            lines.extend(self._exact_lines(edge, known))
+        """Whether no unit is beyond its piece at the exact vertex, in any cell that meets there.
+
+        Where that holds for all units of the layers before, a cell's pieces give the value of the network itself,
+        because it is continuous; so that one forward pass decides for all cells.
+        """
         point = exactly(self.cells.points[vertex])
         if not self.cells.fixed[vertex]:
-            found = _meeting(lines, point)
+            found = _meeting(self._exact_lines(vertex, edges), point)
             if found is None:
                 return False
             point = found
-        if any(line @ point != 0 for line in lines):
+        border = self.cells.side[[edge for edge in edges if self.unit[edge] == -1]]
+        if any(self.cells.sides[k] @ point != 0 for k in border.tolist()) or not self._may_spend(1):
             return False
-        for cell in cells:
-            known = self._known(cell)
-            if known is None or not self._holds(cell, known, point, strict=False):
-                return False
-        return True
+        x = np.asarray(point @ exactly(self.cells.basis.x), dtype=object)
+        w = sum((a * Fraction(b) for a, b in zip(point, self.cells.basis.w.tolist())), Fraction(0))
+        pieces = self.cells.pieces(np.array(cells))
+        return all(
+            allowed[np.arange(part.size), pieces[:, part.first : part.first + part.size]].all()
+            for part, allowed in exact_pieces(self.plan, x, w)
+        )
 
-    def _exact_lines(self, edge: int, known: list[tuple[Part, ExactArray]]) -> list[ExactArray]:
-        """The lines of all units that change at an edge."""
-        one, other = self.cells.pieces(np.array([self.cells.left[edge], self.cells.right[edge]]))
+    def _exact_lines(self, vertex: int, edges: list[int]) -> Iterator[ExactArray]:
+        """Lines that pass through a vertex: sides of the domain, and breaks of units that change at its edges."""
         weight = exactly(self.cells.basis.w)
-        lines = []
-        for part, form in known:
-            layer = self.layers[part.number]
-            for i in np.flatnonzero((one != other)[part.first : part.first + part.size]).tolist():
-                a, b = int(one[part.first + i]), int(other[part.first + i])
-                if isinstance(layer, MaxLayer):
-                    lines.append(form[:, layer.windows[i, a]] - form[:, layer.windows[i, b]])
-                    continue
-                assert elementwise(layer)
-                breaks = layer.breaks_at(part.size)[min(a, b) : max(a, b), i]
-                lines.extend(form[:, i] - Fraction(float(v)) * weight for v in breaks)
-        return lines
+        home = int(self.cells.home[vertex])
+        # those of one cell first: they cost least
+        for edge in sorted(edges, key=lambda e: (self.unit[e] != -1, self.cells.left[e] != home)):
+            if self.unit[edge] == -1:
+                yield self.cells.sides[self.cells.side[edge]]
+                continue
+            beside = [int(self.cells.left[edge]), int(self.cells.right[edge])]
+            cell = home if home in beside else beside[0]
+            known = self._known(cell)
+            if known is None:
+                return
+            one, other = self.cells.pieces(np.array(beside))
+            for part, form in known:
+                layer = self.layers[part.number]
+                for i in np.flatnonzero((one != other)[part.first : part.first + part.size]).tolist():
+                    a, b = sorted((int(one[part.first + i]), int(other[part.first + i])))
+                    if isinstance(layer, MaxLayer):
+                        yield form[:, layer.windows[i, a]] - form[:, layer.windows[i, b]]
+                    elif elementwise(layer):
+                        breaks = layer.breaks_at(part.size)[a:b, i].tolist()
+                        yield from (form[:, i] - Fraction(v) * weight for v in breaks)
 
 
 def _ends(layer: object, form: ExactArray, i: int, piece: int, weight: ExactArray) -> Iterator[tuple[ExactArray, bool]]:
@@ -376,15 +384,21 @@ def _ends(layer: object, form: ExactArray, i: int, piece: int, weight: ExactArra
         yield Fraction(breaks[piece]) * weight - form[:, i], True
 
 
-def _meeting(lines: list[ExactArray], near: ExactArray) -> ExactArray | None:
-    """The direction in which some lines are 0, on the side of a given one."""
-    real = [line for line in lines if any(line)]
-    if near.size == 2:
-        found = [np.array([-line[1], line[0]], dtype=object) for line in real[:1]]
-    else:
-        found = [c for c in (_cross(real[0], line) for line in real[1:]) if any(c)]
-    along = found[0] @ near if found else 0
-    return None if along == 0 else found[0] if along > 0 else -found[0]
+def _meeting(lines: Iterable[ExactArray], near: ExactArray) -> ExactArray | None:
+    """The direction in which the first independent lines are 0, on the side of a given one."""
+    first = None
+    for line in lines:
+        if near.size == 2 and any(line):
+            found = np.array([-line[1], line[0]], dtype=object)
+        elif first is None:
+            first = line if any(line) else None
+            continue
+        else:
+            found = _cross(first, line)
+        along = found @ near
+        if along != 0:
+            return found if along > 0 else -found
+    return None
 
 
 def _cross(a: ExactArray, b: ExactArray) -> ExactArray:

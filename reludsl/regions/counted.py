@@ -16,9 +16,9 @@ from reludsl.regions.certificate import Cells, Certificate, certify
 from reludsl.regions.definition import Definition
 from reludsl.regions.equal import Maps
 from reludsl.regions.forms import Basis
-from reludsl.regions.line import Lines, of_domain
-from reludsl.regions.plane.build import Where, plane
-from reludsl.regions.plane.result import Plane
+from reludsl.regions.lines import Lines, of_domain
+from reludsl.regions.planar.build import Where, plane
+from reludsl.regions.planar.result import Plane
 from reludsl.regions.result import Counting, RegionCount
 from reludsl.regions.slice import Slice
 from reludsl.regions.units import Plan

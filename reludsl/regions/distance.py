@@ -10,7 +10,7 @@ from reludsl.backend import FloatArray, IntArray
 from reludsl.layers import Layer, MaxLayer, elementwise
 from reludsl.network import Network
 from reludsl.regions.forms import Basis, forms
-from reludsl.regions.plane.result import pieces_at
+from reludsl.regions.planar.result import pieces_at
 from reludsl.regions.units import Part, Plan, plan
 
 CHUNK = 4_000_000

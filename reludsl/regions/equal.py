@@ -14,8 +14,8 @@ from reludsl.backend import IntArray
 from reludsl.exact import ExactArray
 from reludsl.regions.forms import Form
 
-EXACT_WORK = 10_000_000
-"""Products of fractions that a comparison may cost; a million takes about two seconds."""
+EXACT_WORK = 2_000_000
+"""Products of fractions that a comparison may cost; a million takes about five seconds."""
 
 
 @dataclass(slots=True, eq=False)

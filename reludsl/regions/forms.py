@@ -7,13 +7,14 @@ a_k come out of one pass of the x_k in which the pieces are given and not looked
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from reludsl import numeric
-from reludsl.backend import FloatArray, IntArray
+from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.exact import ExactArray, exactly
 from reludsl.layers import Activation, AffineLayer, Layer, MaxLayer, elementwise
 from reludsl.network import INPUT
@@ -139,13 +140,45 @@ def exact_forms(plan: Plan, basis: Basis, pieces: IntArray) -> Iterator[tuple[Pa
     yield None, np.stack(values[network.output])
 
 
+def exact_pieces(plan: Plan, x: ExactArray, w: Fraction) -> Iterator[tuple[Part, BoolArray]]:
+    """Which pieces the units have at one point in rational arithmetic, both at a break: (size, pieces) for every part.
+
+    Args:
+        x: (inputs,), times w; w: its weight, 0 for a direction.
+    """
+    values = {INPUT: x}
+    for step in plan.steps:
+        node, layer = step.node, step.node.layer
+        z = np.concatenate([values[source] for source in node.sources])
+        values = {name: values[name] for name in step.kept}
+        if isinstance(layer, AffineLayer):
+            shift = layer.exact(exactly(np.zeros(z.size)))
+            y = layer.exact(z) + (w - 1) * shift
+        else:
+            part = step.part
+            assert part is not None
+            allowed = np.zeros((part.size, part.pieces), dtype=np.bool_)
+            for i in range(part.size):
+                if isinstance(layer, MaxLayer):
+                    window = z[layer.windows[i]].tolist()
+                    allowed[i] = [v == max(window) for v in window]
+                elif elementwise(layer):
+                    breaks = [Fraction(b) * w for b in layer.breaks_at(part.size)[:, i].tolist()]
+                    allowed[i, sum(b < z[i] for b in breaks) : sum(b <= z[i] for b in breaks) + 1] = True
+            yield part, allowed
+            (y,) = _exactly_held(layer, [z], allowed.argmax(axis=1), [w])
+        values[node.name] = y
+
+
 def exact_output(plan: Plan, basis: Basis, pieces: IntArray) -> ExactArray:
     """The output of one piece in rational arithmetic: (d, outputs)."""
     *_, (_, form) = exact_forms(plan, basis, pieces)
     return form
 
 
-def _exactly_held(layer: Layer, x: list[ExactArray], piece: IntArray, weights: list[int]) -> list[ExactArray]:
+def _exactly_held(
+    layer: Layer, x: list[ExactArray], piece: IntArray, weights: Sequence[int | Fraction]
+) -> list[ExactArray]:
     if isinstance(layer, MaxLayer):
         taken = layer.windows[np.arange(piece.size), piece]
         return [row[taken] for row in x]

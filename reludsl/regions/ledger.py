@@ -38,13 +38,24 @@ class Ledger:
     open: dict[bytes, bool] = field(default_factory=dict)
     absent: set[bytes] = field(default_factory=set)
     margin: float | None = None
-    asked: int = 0
+    looked: int = 0
+    proved: int = 0
 
-    def meet(self, pattern: IntArray) -> None:
-        """Somebody claims a pattern."""
+    def meet(self, pattern: IntArray, near: FloatArray | None = None) -> None:
+        """Somebody claims a pattern: an input that shows it is looked for; where none is found it stays open.
+
+        Args:
+            near: (input_size,) an input near its cell.
+        """
         key = pattern.tobytes()
-        if key not in self.regions and key not in self.absent:
-            self.open.setdefault(key, False)
+        if key in self.regions or key in self.absent or key in self.open:
+            return
+        self.looked += 1
+        verdict = self.judge.look(pattern, near)
+        if verdict is None or verdict.witness is None:
+            self.open[key] = False
+        else:
+            self._note(pattern, verdict.witness, verdict.margin)
 
     def see(self, points: FloatArray) -> IntArray:
         """Note the regions that some inputs, moved into the domain, show for certain: (m, input_size) -> (k, units)."""
@@ -55,18 +66,19 @@ class Ledger:
         return shown.patterns[found]
 
     def settle(self, deadline: float | None) -> None:
-        """Decide about the patterns that were claimed and not shown.
+        """Decide in rationals about the patterns that were claimed and not shown.
 
         Args:
             deadline: of `time.perf_counter()`.
         """
         for key, given_up in list(self.open.items()):
-            if given_up or key not in self.open:
-                continue
-            pattern = np.frombuffer(key, dtype=np.int64)
-            self.asked += 1
             late = time.perf_counter() + EXACT_SECONDS
-            verdict = self.judge.decide(pattern, late if deadline is None else min(late, deadline))
+            late = late if deadline is None else min(late, deadline)
+            if given_up or key not in self.open or late <= time.perf_counter():
+                continue
+            self.proved += 1
+            pattern = np.frombuffer(key, dtype=np.int64)
+            verdict = self.judge.prove(pattern, late)
             if verdict.presence is Presence.PRESENT:
                 assert verdict.witness is not None
                 self._note(pattern, verdict.witness, verdict.margin)
@@ -85,7 +97,7 @@ class Ledger:
     @property
     def work(self) -> dict[str, int]:
         """What deciding took, for people."""
-        return {"asked apart": self.asked, "no region": len(self.absent)}
+        return {"looked for": self.looked, "rational": self.proved, "no region": len(self.absent)}
 
     def _note(self, pattern: IntArray, point: FloatArray, margin: float | None) -> None:
         key = pattern.tobytes()

@@ -330,8 +330,9 @@ class _Search:
     def _claim(self, x: FloatArray) -> IntArray:
         """Note the pattern that a point claims, and what its input shows; those to cut off: (k, units)."""
         claimed = self.program.pattern_of(x)
-        shown = self.found.see(self.program.input_of(x)[None, :])
-        self.found.meet(claimed)
+        point = self.program.input_of(x)
+        shown = self.found.see(point[None, :])
+        self.found.meet(claimed, point)
         return self._uncut(np.concatenate([claimed[None, :], shown]))
 
     def _uncut(self, patterns: IntArray) -> IntArray:

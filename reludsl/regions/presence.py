@@ -30,6 +30,9 @@ from reludsl.regions.cell import Cell, exact_cell, float_cell
 from reludsl.regions.definition import Definition
 from reludsl.regions.edges import UnitLayer, patterns_at, unit_layers
 
+NUDGES = np.array([1e-1, 1e-2, 1e-3, 1e-4, 1e-6])
+"""Distances from the edges that are tried for an input on the border of its cell."""
+
 
 class Presence(enum.Enum):
     """What is known of a pattern."""
@@ -162,15 +165,36 @@ class Judge:
         pieces = [layer.exact_piece(self.network.gather(layer.node, values)) for layer in self.layers]
         return np.concatenate([np.zeros(0, dtype=np.int64), *pieces])
 
-    def decide(self, pattern: IntArray, deadline: float | None = None) -> Verdict:
-        """Whether a pattern is a region; OPEN only where the deadline (of `time.perf_counter()`) passes."""
-        guess = self._guess(float_cell(self.network, self.layers, pattern))
-        if guess is not None:
-            seen = self.shown(guess)
-            if len(seen.points) and seen.certain[0] and (seen.patterns[0] == pattern).all():
-                return Verdict(Presence.PRESENT, seen.points[0], float(seen.margin[0]))
+    def decide(self, pattern: IntArray, deadline: float | None = None, near: FloatArray | None = None) -> Verdict:
+        """Whether a pattern is a region; OPEN only where the deadline (of `time.perf_counter()`) passes.
+
+        Args:
+            near: (input_size,) an input near the cell, such as one on its border.
+        """
+        return self.look(pattern, near) or self.prove(pattern, deadline)
+
+    def look(self, pattern: IntArray, near: FloatArray | None = None) -> Verdict | None:
+        """PRESENT where an input found in floats shows the pattern; None where none does."""
+        cell = float_cell(self.network, self.layers, pattern)
+        found = None if near is None else self._showing(pattern, self._nudged(cell, near))
+        if found is None:
+            x, _ = self._deepest(cell)
+            found = None if x is None else self._showing(pattern, x)
+        return found
+
+    def _showing(self, pattern: IntArray, points: FloatArray) -> Verdict | None:
+        """PRESENT if one of some inputs shows the pattern for certain, by the one that is farthest from an edge."""
+        seen = self.shown(points)
+        good = np.flatnonzero(seen.certain & (seen.patterns == pattern).all(axis=1))
+        if not good.size:
+            return None
+        best = good[seen.margin[good].argmax()]
+        return Verdict(Presence.PRESENT, seen.points[best], float(seen.margin[best]))
+
+    def prove(self, pattern: IntArray, deadline: float | None = None) -> Verdict:
+        """The same in rationals: by multipliers that leave the cell no slack, or by the largest slack that there is."""
         cell = self._narrowed(exact_cell(self.network, self.layers, pattern))
-        if cell is None:
+        if cell is None or self._refuted(cell):
             return Verdict(Presence.ABSENT)
         try:
             found = self._largest(cell, deadline)
@@ -192,9 +216,20 @@ class Judge:
                 return None
         return Cell(cell.slopes[~constant], cell.constants[~constant], cell.strict[~constant])
 
-    def _guess(self, cell: Cell) -> FloatArray | None:
-        """An input deep inside of the cell, found in floats; nothing rests on it."""
-        slopes, limits = cell.slopes, cell.constants
+    def _nudged(self, cell: Cell, near: FloatArray) -> FloatArray:
+        """The nearest inputs, but for the domain, that leave all edges behind by some distances."""
+        slopes = cell.slopes
+        weight = np.linalg.norm(slopes, axis=1)
+        value = slopes @ near + cell.constants
+        missing = np.maximum(np.multiply.outer(weight, NUDGES) - value[:, None], 0.0)
+        return np.asarray(near + (np.linalg.pinv(slopes) @ missing).T)
+
+    def _deepest(self, cell: Cell) -> tuple[FloatArray | None, FloatArray]:
+        """An input of the largest slack in floats, and a multiplier for each edge; nothing rests on either.
+
+        The slack is in units of each edge's slope, and may be negative.
+        """
+        slopes, limits = cell.slopes.astype(np.float64), cell.constants.astype(np.float64)
         box, n = self.domain.enclosure, self.network.input_size
         weight = np.linalg.norm(slopes, axis=1) * self.counts(cell.strict)
         rows, sides = [np.hstack([-slopes, weight[:, None]])], [limits]
@@ -202,11 +237,29 @@ class Judge:
             rows.append(np.hstack([self.domain.matrix, np.zeros((self.domain.limit.size, 1))]))
             sides.append(self.domain.limit)
         deepest = float(np.linalg.norm(box.upper - box.lower)) + 1.0
-        bounds = [*zip(box.lower.tolist(), box.upper.tolist()), (0.0, deepest)]
+        bounds = [*zip(box.lower.tolist(), box.upper.tolist()), (-deepest, deepest)]
         cost = np.zeros(n + 1)
         cost[-1] = -1.0
         answer = optimize.linprog(cost, np.vstack(rows), np.concatenate(sides), bounds=bounds, method="highs")
-        return None if answer.x is None else np.asarray(answer.x[:n])
+        if answer.x is None:
+            return None, np.zeros(sum(map(len, sides)))
+        return np.asarray(answer.x[:n]), np.maximum(-answer.ineqlin.marginals, 0.0)
+
+    def _refuted(self, cell: Cell) -> bool:
+        """Whether some multipliers lam >= 0 prove that there is no slack.
+
+        On the cell t sum_counted lam <= lam (G x + g) + rows of the domain, which is at most its maximum over the box.
+        """
+        _, multipliers = self._deepest(cell)
+        lam = exactly(multipliers)
+        own, outer = lam[: len(cell.constants)], lam[len(cell.constants) :]
+        matrix, limit = self._outer()
+        total = own @ cell.slopes - outer @ matrix
+        most = own @ cell.constants + outer @ limit + np.maximum(total * self._low, total * self._high).sum()
+        share = own[self.counts(cell.strict)].sum()
+        if self.min_slack > 0:
+            return bool(most < share * Fraction(self.min_slack))
+        return bool(share > 0 and most <= 0) or bool(most < 0)
 
     def _largest(self, cell: Cell, deadline: float | None) -> tuple[tuple[Fraction, ...], Fraction] | None:
         """The input of the largest slack, and the slack; None where the cell is empty."""

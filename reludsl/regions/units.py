@@ -175,6 +175,12 @@ class Scales:
         self._network, self._weight = network, 1.0 if w is None else float(w.max(initial=0.0))
         self._held: dict[str, FloatArray] = {}
 
+    def copy(self) -> Scales:
+        """The same, to go on with apart."""
+        other = Scales(self._network, None)
+        other._weight, other._held = self._weight, dict(self._held)
+        return other
+
     def of(self, node: Node) -> FloatArray:
         """Of what a node takes."""
         return self._network.gather(node, self._held)

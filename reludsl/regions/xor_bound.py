@@ -155,12 +155,13 @@ class PatternMembers:
             if x is None:
                 return None
             claimed = self.program.pattern_of(x)
-            shown = self.judge.shown(self.program.input_of(x)[None, :])
+            point = self.program.input_of(x)
+            shown = self.judge.shown(point[None, :])
             for pattern in shown.patterns[shown.certain]:
                 bits = self.program.bits(pattern[None, :])
                 if parities.kept(bits).all():
                     return np.asarray(bits[0])
-            verdict = self.judge.decide(claimed, end)
+            verdict = self.judge.decide(claimed, end, point)
             bits = self.program.bits(claimed[None, :])
             if verdict.presence is Presence.PRESENT and parities.kept(bits).all():
                 return np.asarray(bits[0])

@@ -7,6 +7,7 @@ the largest before it, and faces that end with one piece are merged again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
@@ -15,9 +16,15 @@ import numpy as np
 from reludsl.backend import FloatArray, IntArray
 from reludsl.layers import Activation, AffineLayer, MaxLayer, elementwise
 from reludsl.network import INPUT
-from reludsl.regions.plane.complex import Complex, merged
-from reludsl.regions.plane.cutting import FIRST, Cut, Lines, Rows
-from reludsl.regions.units import Part, Plan, Scales, Step, activated, affine
+from reludsl.regions.planar.complex import Complex, merged, restricted
+from reludsl.regions.planar.cutting import FIRST, Cut, Lines, Rows
+from reludsl.regions.units import Part, Plan, Scales, activated, affine
+
+_GIVEN = " given"
+"""Under this name lives what the present node takes."""
+
+SMALLEST = 128
+"""Complexes of fewer faces are not divided."""
 
 
 class Engine:
@@ -26,65 +33,82 @@ class Engine:
     Args:
         tolerance: a value this close to its break, relative to the terms that it is the sum of, is on it.
         weighted: the last coordinate is the weight w of a point (see `reludsl.regions.units`).
+        budget: bytes of values beyond which a complex is divided, and its parts are gone through one after the other.
     """
 
-    def __init__(self, plan: Plan, tolerance: float, weighted: bool) -> None:
-        self.plan, self.tolerance, self.weighted = plan, tolerance, weighted
+    def __init__(self, plan: Plan, tolerance: float, weighted: bool, budget: float = math.inf) -> None:
+        self.plan, self.tolerance, self.weighted, self.budget = plan, tolerance, weighted, budget
 
-    def run(self, disk: Complex) -> Complex:
-        """The complex on whose faces every unit keeps its piece; its `live` holds the output."""
-        network = self.plan.network
-        scales = Scales(network, self._weight(disk))
+    def run(self, disk: Complex) -> Iterator[Complex]:
+        """The complex on whose faces every unit keeps its piece, in parts; its `live` holds the output."""
+        scales = Scales(self.plan.network, self._weight(disk))
         scales.note(INPUT, None, disk.live[INPUT])
-        for step in self.plan.steps:
-            disk = self._step(step, disk, scales)
-        return disk
+        return self._from(0, 0, disk, scales)
 
-    def _step(self, step: Step, disk: Complex, scales: Scales) -> Complex:
-        node, layer = step.node, step.node.layer
-        scale, given = scales.of(node), self.plan.network.gather(node, disk.live)
-        kept = {name: disk.live[name] for name in ("", *step.kept)}
-        if isinstance(layer, AffineLayer):
-            value = affine(layer, given, self._weight(disk))
-        else:
-            assert step.part is not None
-            if isinstance(layer, MaxLayer):
-                disk, kept, value = self._maximum(layer, step.part, disk, kept, given, scale)
+    def _from(self, at: int, line: int, disk: Complex, scales: Scales) -> Iterator[Complex]:
+        """Go on with node `at`; with `line` > 0 in the middle of it, where `live` holds what it takes as well."""
+        network, steps = self.plan.network, self.plan.steps
+        given, kept = np.zeros(0), dict[str, FloatArray]()
+        while at < len(steps):
+            step = steps[at]
+            node, layer, part = step.node, step.node.layer, step.part
+            if not line and self._large(disk, network.size(node.name)):
+                break
+            scale = scales.of(node)
+            given = disk.live[_GIVEN] if line else network.gather(node, disk.live)
+            kept = {name: disk.live[name] for name in ("", *step.kept)}
+            if isinstance(layer, AffineLayer):
+                value = affine(layer, given, self._weight(disk))
+            elif isinstance(layer, MaxLayer):
+                assert part is not None
+                disk, kept, value = self._maximum(layer, part, disk, kept, given, scale)
             else:
+                assert part is not None
                 assert elementwise(layer)
-                disk, kept, value = self._activation(layer, step.part, disk, kept, given, scale)
-        scales.note(node.name, layer, value, scale)
-        disk.live = {**kept, node.name: value}
-        return disk
+                line = self._activation(layer, part, line, disk, {**kept, _GIVEN: given}, scale)
+                if line:
+                    break
+                *held, z = disk.live.values()
+                kept = dict(zip(kept, held))
+                value = activated(layer, z, self._weight(disk))
+            scales.note(node.name, layer, value, scale)
+            disk.live = {**kept, node.name: value}
+            at += 1
+        else:
+            yield disk
+            return
+        parts = list(halves(disk))
+        # the whole is not needed any more, nor is a half once it is done
+        del disk, given, kept
+        while parts:
+            yield from self._from(at, line, parts.pop(), scales.copy())
+
+    def _large(self, disk: Complex, width: int) -> bool:
+        width += sum(value.shape[1] for value in disk.live.values())
+        return disk.faces >= SMALLEST and 8 * width * disk.vertices > self.budget
 
     def _weight(self, disk: Complex) -> FloatArray | None:
         return disk.live[""][:, -1] if self.weighted else None
 
     def _activation(
-        self,
-        layer: Activation,
-        part: Part,
-        disk: Complex,
-        kept: dict[str, FloatArray],
-        given: FloatArray,
-        scale: FloatArray,
-    ) -> tuple[Complex, dict[str, FloatArray], FloatArray]:
+        self, layer: Activation, part: Part, line: int, disk: Complex, live: dict[str, FloatArray], scale: FloatArray
+    ) -> int:
+        """Cut from a line on, until the budget is used up; the line to go on with, 0 at the end."""
         breaks = layer.breaks_at(part.size).ravel()
-        values, place = stacked([*kept.values(), given])
+        values, place = stacked(live.values())
         column = place[-1].start + np.tile(np.arange(part.size), part.pieces - 1)
         weight = place[0].stop - 1 if self.weighted else None
-        for lines in blocks(disk, breaks.size):
+        for lines in blocks(disk, line, breaks.size):
+            if lines[0] > line and self._large(disk, 0):
+                break
             b = breaks[lines]
-            Cut(
-                disk,
-                values,
-                AtBreaks(column[lines], b, weight).lines(
-                    self.tolerance * (scale[lines % part.size] + np.abs(b)), part.bit + int(lines[0])
-                ),
-            ).run()
-        *held, z = (values.all[:, where] for where in place)
-        kept = dict(zip(kept, held))
-        return disk, kept, activated(layer, z, kept[""][:, -1] if self.weighted else None)
+            slack = self.tolerance * (scale[lines % part.size] + np.abs(b))
+            Cut(disk, values, AtBreaks(column[lines], b, weight).lines(slack, part.bit + int(lines[0]))).run()
+            disk.live = {name: values.all[:, where] for name, where in zip(live, place)}
+        else:
+            disk.live = {name: values.all[:, where] for name, where in zip(live, place)}
+            return 0
+        return int(lines[0])
 
     def _maximum(
         self,
@@ -102,7 +126,7 @@ class Engine:
             column, best = place[-2].start + windows[:, j], place[-1].start + np.arange(part.size)
             reach = np.maximum(reach, scale[windows[:, j]])
             first = part.bit + (j - 1) * part.size
-            for units in blocks(disk, part.size):
+            for units in blocks(disk, 0, part.size):
                 lines = Ahead(column[units], best[units]).lines(self.tolerance * reach[units], first + int(units[0]))
                 Cut(disk, values, lines).run()
             overtake(disk, part, j)
@@ -115,9 +139,17 @@ class Engine:
         return disk, {name: disk.live[name] for name in kept}, disk.live["value"]
 
 
-def blocks(disk: Complex, count: int) -> Iterator[IntArray]:
+def halves(disk: Complex) -> tuple[Complex, Complex]:
+    """The faces on either side of a straight cut, about as many on each."""
+    centre = disk.centres()
+    wide = int(np.ptp(centre, axis=0)[:2].argmax())
+    first = np.zeros(disk.faces, dtype=np.bool_)
+    first[np.argsort(centre[:, wide], kind="stable")[: disk.faces // 2]] = True
+    return restricted(disk, first), restricted(disk, ~first)
+
+
+def blocks(disk: Complex, first: int, count: int) -> Iterator[IntArray]:
     """The numbers of lines that cut together; few of them pass through one face."""
-    first = 0
     while first < count:
         size = max(FIRST, int(np.sqrt(2 * disk.faces)))
         yield np.arange(first, min(first + size, count))

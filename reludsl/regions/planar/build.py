@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
 from reludsl.backend import FloatArray
@@ -10,10 +13,10 @@ from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.layers import Max, relu
 from reludsl.network import INPUT, Network, Node
 from reludsl.regions.forms import Basis
-from reludsl.regions.plane.complex import GLUE, Complex, merged, polygon, restricted, side, whole_plane
-from reludsl.regions.plane.cutting import Cut, Lines, Rows
-from reludsl.regions.plane.engine import Engine
-from reludsl.regions.plane.result import Plane, unique_rows
+from reludsl.regions.planar.complex import GLUE, Complex, merged, polygon, restricted, side, whole_plane
+from reludsl.regions.planar.cutting import Cut, Lines, Rows
+from reludsl.regions.planar.engine import Engine
+from reludsl.regions.planar.result import Plane, unique_rows
 from reludsl.regions.slice import Slice
 from reludsl.regions.units import TOLERANCE, plan
 
@@ -42,6 +45,36 @@ def plane(network: Network, where: Where, *, tolerance: float = TOLERANCE) -> Pl
     >>> plane(Network.chain([lines, relu], (2,)), Space(2)).faces
     11
     """
+    (found,) = _parts(network, where, tolerance, math.inf)
+    return found
+
+
+def plane_parts(
+    network: Network, where: Slice | Box | Polytope, *, budget: float = 2e8, tolerance: float = TOLERANCE
+) -> Iterator[Plane]:
+    """The complex of `plane` in parts that fit the memory: every face is in one of them, whole.
+
+    Where the values at the vertices take more than the budget, the faces so far are divided in two halves, which are
+    gone through one after the other. The border of a part is the domain's, or where another begins.
+
+    Args:
+        budget: bytes; a few times as many are used.
+
+    Raises:
+        InvalidInput: all of R^2, and as `plane`.
+
+    >>> from reludsl.layers import Affine
+    >>> grid = Affine(np.repeat(np.eye(2), 40, axis=0), np.tile(np.arange(-20.0, 20.0), 2) / 25)
+    >>> parts = list(plane_parts(Network.chain([grid, relu], (2,)), Box([-1, -1], [1, 1]), budget=1e5))
+    >>> len(parts) > 1, sum(part.faces for part in parts)
+    (True, 1681)
+    """
+    if isinstance(where, Space):
+        raise InvalidInput("all of R^2 is cut as a whole, for its parts meet at infinity; give a box, or use `plane`")
+    return _parts(network, where, tolerance, budget)
+
+
+def _parts(network: Network, where: Where, tolerance: float, budget: float) -> Iterator[Plane]:
     if where.size != network.input_size:
         raise InvalidInput(
             f"the domain has {where.size} coordinates and the network {network.input_size} inputs; give a domain of "
@@ -53,20 +86,23 @@ def plane(network: Network, where: Where, *, tolerance: float = TOLERANCE) -> Pl
         )
     own = plan(network)
     x = np.vstack([where.axes, where.origin]) if isinstance(where, Slice) else np.vstack([np.eye(2), np.zeros(2)])
-    unbounded = isinstance(where, Space)
-    disk = whole_plane(own.words) if unbounded else _bounded(where, own.words)  # type: ignore[arg-type]
-    coordinates = disk.live[""]
-    disk.live[INPUT] = coordinates @ x if unbounded else coordinates @ x[:2] + x[2]
-    disk = Engine(own, tolerance, unbounded).run(disk)
-    inner = _inner(disk)
+    start = whole_plane(own.words) if isinstance(where, Space) else _bounded(where, own.words)
+    corners = start.live[""]
+    start.live[INPUT] = corners @ x if isinstance(where, Space) else corners @ x[:2] + x[2]
+    for disk in Engine(own, tolerance, isinstance(where, Space), budget).run(start):
+        yield _answer(network, Basis(x, np.array([0.0, 0.0, 1.0])), disk, isinstance(where, Space))
+
+
+def _answer(network: Network, basis: Basis, disk: Complex, unbounded: bool) -> Plane:
+    inner = disk.centres()
     if unbounded:
         disk, inner = _unglued(disk, inner)
-    points = disk.live[""] if unbounded else np.insert(disk.live[""], 2, 1.0, axis=1)
     _check(disk)
+    points = disk.live[""]
     return Plane(
         network=network,
-        basis=Basis(x, np.array([0.0, 0.0, 1.0])),
-        points=points,
+        basis=basis,
+        points=points if unbounded else np.insert(points, 2, 1.0, axis=1),
         tail=disk.tail,
         head=disk.head,
         left=disk.left,
@@ -141,17 +177,6 @@ def _within(disk: Complex, row: FloatArray, limit: float, number: int) -> Comple
     return restricted(disk, keep)
 
 
-def _inner(disk: Complex) -> FloatArray:
-    """The mean of the vertices of every face."""
-    inside = np.flatnonzero(disk.right >= 0)
-    face = np.concatenate([disk.left, disk.right[inside]])
-    vertex = np.concatenate([disk.tail, disk.head[inside]])
-    count = np.bincount(face, minlength=disk.faces)
-    coordinates = disk.live[""]
-    total = [np.bincount(face, coordinates[vertex, k], disk.faces) for k in range(coordinates.shape[1])]
-    return np.asarray(np.stack(total, axis=1) / count[:, None])
-
-
 def _unglued(disk: Complex, inner: FloatArray) -> tuple[Complex, FloatArray]:
     """The charts as one plane: faces of one pattern are one, and what is left of their seams was made by a unit."""
     seam = (disk.maker == GLUE) & (disk.right >= 0)
@@ -171,10 +196,10 @@ def _unglued(disk: Complex, inner: FloatArray) -> tuple[Complex, FloatArray]:
 
 
 def _check(disk: Complex) -> None:
-    if disk.euler != 1:
+    if disk.euler != disk.disk:
         raise SolverFailed(
-            f"the complex has {disk.vertices} vertices, {disk.edges} edges and {disk.faces} faces, and V - E + F is "
-            f"{disk.euler} where a disk has 1, so that its faces cannot be trusted; report this with the network"
+            f"{disk.vertices} vertices, {disk.edges} edges and {disk.faces} faces give V - E + F = {disk.euler}, which "
+            f"was {disk.disk} before it was cut, so that its faces cannot be trusted; report this with the network"
         )
     if disk.faces > 1 and not unique_rows(disk.words):
         raise SolverFailed(

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from reludsl.backend import BoolArray, FloatArray, IntArray
-from reludsl.regions.plane.complex import Complex
+from reludsl.regions.planar.complex import Complex
 from reludsl.regions.units import Words
 
 T = TypeVar("T", bound=np.generic)

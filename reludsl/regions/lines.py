@@ -1,7 +1,7 @@
 """Linear regions along lines: every breakpoint, exactly where the network bends, of thousands of segments at once.
 
 Between two breakpoints every unit keeps its piece and the output is affine in t (Hanin and Rolnick 2019, section 5;
-transitions along a trajectory: Raghu et al. 2017, section 2.2). Circles and arcs: `reludsl.regions.arc`.
+transitions along a trajectory: Raghu et al. 2017, section 2.2). Circles and arcs: `reludsl.regions.arcs`.
 """
 
 from __future__ import annotations

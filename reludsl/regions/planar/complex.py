@@ -39,7 +39,7 @@ class Complex:
         maker: (edges,) which bit of the pattern changes there, or GLUE, or `side(k)`.
         words: (faces, words) the patterns.
         odd: faces that should have been cut and were not, because float signs contradicted each other.
-        near: signs that were decided within the guard band around the tolerance.
+        disk: V - E + F at the beginning, which cutting keeps.
     """
 
     live: dict[str, FloatArray]
@@ -50,7 +50,7 @@ class Complex:
     maker: IntArray
     words: Words
     odd: int = 0
-    near: int = 0
+    disk: int = 1
     faces: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +68,15 @@ class Complex:
     def euler(self) -> int:
         """V - E + F without the outside: 1 for a disk."""
         return self.vertices - self.edges + self.faces
+
+    def centres(self) -> FloatArray:
+        """(faces, n) the mean of the vertices of every face."""
+        inside = np.flatnonzero(self.right >= 0)
+        face = np.concatenate([self.left, self.right[inside]])
+        vertex = np.concatenate([self.tail, self.head[inside]])
+        coordinates = self.live[""]
+        total = [np.bincount(face, coordinates[vertex, k], self.faces) for k in range(coordinates.shape[1])]
+        return np.asarray(np.stack(total, axis=1) / np.bincount(face, minlength=self.faces)[:, None])
 
 
 def polygon(corners: FloatArray, words: int) -> Complex:
@@ -112,8 +121,10 @@ def restricted(whole: Complex, keep: BoolArray) -> Complex:
     turned = left == OUTSIDE
     tail, head = np.where(turned, head, tail), np.where(turned, tail, head)
     left, right = np.where(turned, right, left), np.where(turned, OUTSIDE, right)
-    part = Complex(whole.live, tail, head, left, right, whole.maker[edges], whole.words[keep], whole.odd, whole.near)
-    return _without_loose_vertices(part)
+    part = Complex(whole.live, tail, head, left, right, whole.maker[edges], whole.words[keep], whole.odd)
+    part = _without_loose_vertices(part)
+    part.disk = part.euler
+    return part
 
 
 def merged(whole: Complex, remove: BoolArray) -> Complex:
@@ -140,7 +151,7 @@ def merged(whole: Complex, remove: BoolArray) -> Complex:
         whole.maker[kept],
         whole.words[first],
         whole.odd,
-        whole.near,
+        whole.disk,
     )
     return _without_loose_vertices(_joined(part, touched))
 
