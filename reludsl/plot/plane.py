@@ -11,8 +11,7 @@ from reludsl.backend import FloatArray, IntArray
 from reludsl.errors import InvalidInput
 from reludsl.plot.breakpoints import plot_breakpoints
 from reludsl.plot.regions import Colouring, plot_regions
-from reludsl.regions.line import Lines
-from reludsl.regions.plane import Plane
+from reludsl.regions import Lines, Plane
 
 CHUNK = 10_000
 """Faces whose units are looked at once."""
