@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count, pairwise
+from itertools import pairwise
 
 import numpy as np
 
 from reludsl.backend import FloatArray, IntArray
 from reludsl.domain import Domain
-from reludsl.layers import Affine, Gather, Layer, MaxLayer, elementwise, relu
-from reludsl.network import INPUT, Network, Node
-from reludsl.regions.units import plan
-from reludsl.testing import oracle
+from reludsl.layers import Affine, Layer, MaxLayer, elementwise, relu
+from reludsl.network import Network
+from reludsl.testing.region_oracle import regions
 
 
 def chain(weights: Sequence[object], biases: Sequence[object], end: bool = True) -> Network:
@@ -147,28 +146,4 @@ def pieces_at(network: Network, x: FloatArray) -> IntArray:
 
 def exact_patterns(network: Network, domain: Domain) -> set[tuple[int, ...]]:
     """The patterns that have an interior in the domain, by cutting cells in rational arithmetic."""
-    n = network.output_size + network.input_size
-    whole = Node("both", Gather(np.arange(n), n, (n,)), network.output, INPUT)
-    # the output beside the input, so that the input of every vertex is at hand at the end
-    joined = Network((*network.cone(network.output), whole), network.input_shape)
-    faces = count()
-    walk = oracle._Walk(joined, joined.nodes, faces)
-    parts = [part.name for part in plan(network).parts]
-    found = set()
-    for name, cell in walk.cells(0, oracle._cell_of(domain, faces)):
-        if name != "both":
-            continue
-        corners = [np.array(v.values[name][network.output_size :], dtype=object) for v in cell.vertices]
-        values = network.exact_values(np.asarray(sum(corners) / len(corners)))
-        pattern: list[int] = []
-        for node in (network.by_name[k] for k in parts):
-            z, layer = network.gather(node, values), node.layer
-            if isinstance(layer, MaxLayer):
-                windows = [z[w].tolist() for w in layer.windows]
-                pattern += [window.index(max(window)) for window in windows]
-            else:
-                assert elementwise(layer)
-                breaks = layer.breaks_at(z.size).T.tolist()
-                pattern += [sum(b < v for b in own) for own, v in zip(breaks, z.tolist())]
-        found.add(tuple(pattern))
-    return found
+    return {region.pattern for region in regions(network, domain)}

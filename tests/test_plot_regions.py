@@ -33,8 +33,9 @@ from reludsl.plot import (
 )
 from reludsl.plot.colours import PALETTE, pattern_colours
 from reludsl.plot.regions import RASTER
-from reludsl.regions import decision_plane, line, plane, whole_line
 from reludsl.regions.bounds import montufar_2017, serra_2018
+from reludsl.regions.lines import line, whole_line
+from reludsl.regions.planar import decision_plane, plane
 
 SQUARE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 TWO = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 1.0], [0.0, 1.0], [0.0, 1.0], [2.0, 1.0], [1.0, 3.0]])

@@ -11,7 +11,8 @@ from reludsl.backend import FloatArray, IntArray
 from reludsl.errors import InvalidInput
 from reludsl.plot.breakpoints import plot_breakpoints
 from reludsl.plot.regions import Colouring, plot_regions
-from reludsl.regions import Lines, Plane
+from reludsl.regions.lines import Lines
+from reludsl.regions.planar import Plane
 
 CHUNK = 10_000
 """Faces whose units are looked at once."""
