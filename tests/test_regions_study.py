@@ -160,7 +160,7 @@ def test_study_is_drawn_with_bounds_estimates_and_what_is_open(need: Callable[[s
     named = {entry.get_label(): entry.get_ydata().tolist() for entry in axes.lines}
     assert named["Theorem 1"] == [40.0, 40.0]
     assert named["coefficients (mean)"][0] == 30.0
-    assert named["with the stated confidence: at least"] == [2.0]
+    assert named["approximate: at least"] == [2.0]
     bars = {c.get_label(): [s[:, 1].tolist() for s in c.get_segments()] for c in axes.collections}
     assert bars["the mean lies between"] == [[10.0, 30.0]]
     assert bars["estimate, 2 standard errors"] == [[19.0, 31.0]]

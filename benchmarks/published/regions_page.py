@@ -127,7 +127,9 @@ def page(plan: Plan, runs: Sequence[Run], command: str, date: str) -> str:
         """The networks on this page are ours, of the published configurations. This page is written by a program from
         its runs; nothing on it is written by hand."""
     )
-    return f"""# Regions of networks that share {sum(plan.shapes[0].widths)} units
+    shared = {sum(shape.widths) for shape in plan.shapes}
+    units_each = f"share {shared.pop()} units" if len(shared) == 1 else "are of several sizes"
+    return f"""# Regions of networks that {units_each}
 
 {about}
 

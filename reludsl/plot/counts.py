@@ -11,7 +11,7 @@ from reludsl.errors import InvalidInput
 from reludsl.plot.axes import new_axes
 from reludsl.plot.checks import array, heights
 from reludsl.regions.bounds import by_depth, serra_2018
-from reludsl.regions.study import StudyRow, summaries
+from reludsl.regions.study import APPROXIMATE, StudyRow, summaries
 
 Values = Sequence[float | int | None]
 
@@ -78,8 +78,8 @@ def plot_counts(
 def plot_study(rows: Sequence[StudyRow], *, axes: Any = None) -> Any:
     """An empirical-bound study (`reludsl.regions.study`) as `plot_counts`: bounds, estimates and exact counts.
 
-    An estimate is drawn with 2 standard errors of its mean on either side; of other methods that draw at random, the
-    mean of their lower bounds.
+    An estimate is drawn with 2 standard errors of its mean on either side, and the mean of the lower bounds of
+    methods that draw at random with a mark.
 
     Raises:
         MissingBackend: matplotlib is not installed.
@@ -93,7 +93,7 @@ def plot_study(rows: Sequence[StudyRow], *, axes: Any = None) -> Any:
         intervals["estimate, 2 standard errors"] = [low for low, _ in ends], [high for _, high in ends]
     if any(_likely(row) for row in rows):
         least = [_mean([_likely(row) for row in group]) or None for group in groups]
-        intervals["with the stated confidence"] = least, [None] * len(found)
+        intervals["approximate"] = least, [None] * len(found)
     return plot_counts(
         [one.configuration for one in found],
         [[row.count for row in group] for group in groups],
@@ -114,8 +114,8 @@ def _around(mean: float, error: float) -> tuple[float, float]:
 
 
 def _likely(row: StudyRow) -> int:
-    """The largest lower bound with a confidence; 0 without one."""
-    return max((found.lower for found in row.counts.values() if found.confidence is not None), default=0)
+    """The largest lower bound of a method that draws at random; 0 without one."""
+    return max((found.lower for found in row.counts.values() if found.method in APPROXIMATE), default=0)
 
 
 def _mean(values: Sequence[int]) -> float:
