@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from solvers import solver
 
-from reludsl.backend import Backend, Capability, FloatArray, IntArray, Result
+from reludsl.backend import Backend, BoolArray, Capability, FloatArray, IntArray, Result
 from reludsl.bounds import crown, interval
 from reludsl.domain import Ball, Box, Domain, Norm, Polytope
 from reludsl.errors import InvalidInput, UnsupportedCapability
@@ -22,11 +22,12 @@ from reludsl.network import Network
 from reludsl.networks import six_definitions
 from reludsl.plugins import load
 from reludsl.regions import Definition
+from reludsl.regions.cell import Cell
 from reludsl.regions.edges import unit_layers
 from reludsl.regions.one_tree import Way, find_patterns, one_tree
 from reludsl.regions.outputs import with_output_units
 from reludsl.regions.pattern_program import PatternProgram
-from reludsl.regions.presence import Judge
+from reludsl.regions.presence import Judge, Presence
 from reludsl.testing import EnumerationBackend
 from reludsl.testing.region_oracle import regions
 from reludsl.testing.strategies import random_graph
@@ -259,6 +260,22 @@ def test_min_slack_counts_what_the_published_program_counts() -> None:
     domain = Box([-1.0], [1.0])
     counts = [one_tree(network, domain, Definition.PATTERNS, "highs", min_slack=s).count for s in (0.0, 0.005, 0.02)]
     assert counts == [3, 3, 2]
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10_000), definition=st.sampled_from(BOTH))
+def test_nothing_rests_on_what_floats_suggest(seed: int, definition: Definition) -> None:
+    network, domain = dyadic_network(seed, (2, 2, 2)), Box([-1.0, -1.0], [1.0, 1.0])
+    judge, rng = Judge(crown(network, domain), definition), np.random.default_rng(seed)
+
+    def anything(cell: Cell, counted: BoolArray) -> tuple[FloatArray | None, FloatArray]:
+        return (None if rng.random() < 0.3 else rng.uniform(-2, 2, 2)), rng.random(counted.size) ** 4
+
+    judge._deepest = anything  # type: ignore[method-assign]
+    expected = every_pattern(network, domain, definition)
+    for pattern in itertools.product((0, 1), repeat=4):
+        there = judge.decide(np.array(pattern)).presence is Presence.PRESENT
+        assert there == (pattern in expected)
 
 
 def test_claimed_pattern_is_not_believed_and_not_lost() -> None:

@@ -178,7 +178,8 @@ class Judge:
         cell = float_cell(self.network, self.layers, pattern)
         found = None if near is None else self._showing(pattern, self._nudged(cell, near))
         if found is None:
-            x, _ = self._deepest(cell)
+            # inside of all edges, whichever count: a cell without an interior is for rationals
+            x, _ = self._deepest(cell, np.ones_like(cell.strict))
             found = None if x is None else self._showing(pattern, x)
         return found
 
@@ -192,9 +193,16 @@ class Judge:
         return Verdict(Presence.PRESENT, seen.points[best], float(seen.margin[best]))
 
     def prove(self, pattern: IntArray, deadline: float | None = None) -> Verdict:
-        """The same in rationals: by multipliers that leave the cell no slack, or by the largest slack that there is."""
+        """The same in rationals: by an input or by multipliers found in floats, else by the largest slack there is."""
         cell = self._narrowed(exact_cell(self.network, self.layers, pattern))
-        if cell is None or self._refuted(cell):
+        if cell is None:
+            return Verdict(Presence.ABSENT)
+        x, multipliers = self._deepest(cell, self.counts(cell.strict))
+        if x is not None:
+            point = self.domain.project(x[None, :])[0]
+            if self.domain.contains(point[None, :])[0] and self._inside(cell, point):
+                return Verdict(Presence.PRESENT, point)
+        if self._refuted(cell, multipliers):
             return Verdict(Presence.ABSENT)
         try:
             found = self._largest(cell, deadline)
@@ -203,6 +211,13 @@ class Judge:
         if found is None or (found[1] < Fraction(self.min_slack) if self.min_slack > 0 else found[1] <= 0):
             return Verdict(Presence.ABSENT)
         return Verdict(Presence.PRESENT, np.array([float(v) for v in found[0]]))
+
+    def _inside(self, cell: Cell, point: FloatArray) -> bool:
+        """Whether an input has the slack that is asked for on every edge that counts, and lies within the others."""
+        value = cell.slopes @ exactly(point) + cell.constants
+        least = Fraction(self.min_slack)
+        enough = [v >= least if least > 0 else v > 0 for v in value[self.counts(cell.strict)]]
+        return all(enough) and all(v >= 0 for v in value)
 
     def _narrowed(self, cell: Cell) -> Cell | None:
         """The inequalities that are not constant on the domain; None where a constant one fails."""
@@ -224,14 +239,14 @@ class Judge:
         missing = np.maximum(np.multiply.outer(weight, NUDGES) - value[:, None], 0.0)
         return np.asarray(near + (np.linalg.pinv(slopes) @ missing).T)
 
-    def _deepest(self, cell: Cell) -> tuple[FloatArray | None, FloatArray]:
+    def _deepest(self, cell: Cell, counted: BoolArray) -> tuple[FloatArray | None, FloatArray]:
         """An input of the largest slack in floats, and a multiplier for each edge; nothing rests on either.
 
         The slack is in units of each edge's slope, and may be negative.
         """
         slopes, limits = cell.slopes.astype(np.float64), cell.constants.astype(np.float64)
         box, n = self.domain.enclosure, self.network.input_size
-        weight = np.linalg.norm(slopes, axis=1) * self.counts(cell.strict)
+        weight = np.linalg.norm(slopes, axis=1) * counted
         rows, sides = [np.hstack([-slopes, weight[:, None]])], [limits]
         if isinstance(self.domain, Polytope):
             rows.append(np.hstack([self.domain.matrix, np.zeros((self.domain.limit.size, 1))]))
@@ -245,12 +260,11 @@ class Judge:
             return None, np.zeros(sum(map(len, sides)))
         return np.asarray(answer.x[:n]), np.maximum(-answer.ineqlin.marginals, 0.0)
 
-    def _refuted(self, cell: Cell) -> bool:
+    def _refuted(self, cell: Cell, multipliers: FloatArray) -> bool:
         """Whether some multipliers lam >= 0 prove that there is no slack.
 
         On the cell t sum_counted lam <= lam (G x + g) + rows of the domain, which is at most its maximum over the box.
         """
-        _, multipliers = self._deepest(cell)
         lam = exactly(multipliers)
         own, outer = lam[: len(cell.constants)], lam[len(cell.constants) :]
         matrix, limit = self._outer()
