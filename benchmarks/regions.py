@@ -6,15 +6,15 @@ Others add cells and probes here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 
 from benchmarks.measure import Figure, Measured, best
 from reludsl.backend import FloatArray
 from reludsl.domain import Box
-from reludsl.layers import Affine, Layer, relu
+from reludsl.layers import Affine
 from reludsl.network import Network
+from reludsl.networks import random_network
 from reludsl.regions import line, plane
 from reludsl.regions.counted import counted_plane
 from reludsl.regions.definition import Definition
@@ -23,21 +23,11 @@ Point = tuple[float, float]
 Polygon = list[Point]
 
 
-def drawn(*sizes: int, seed: int = 1) -> Network:
-    """The networks whose numbers of regions are known: weights and biases U(-1/sqrt(n_in), 1/sqrt(n_in))."""
-    rng = np.random.default_rng(seed)
-    layers: list[Layer] = []
-    for n_in, n_out in pairwise(sizes):
-        k = 1 / np.sqrt(n_in)
-        layers += [Affine(rng.uniform(-k, k, (n_out, n_in)), rng.uniform(-k, k, n_out)), relu]
-    return Network.chain(layers, (sizes[0],))
-
-
 def planes(small: bool) -> Iterator[Measured]:
     """Regions of 2-64x4 and of 2-256x3 on [-5, 5]^2. The baseline clips one polygon after the other in plain Python; it
     is measured on 2-32x3, and slower on wider networks."""
     box = Box.full(-5, 5, (2,))
-    network = drawn(2, *((16, 16) if small else (32, 32, 32)))
+    network = random_network((2, 16, 16) if small else (2, 32, 32, 32), seed=1)
     clipped = len(clip(network))
     base = best(lambda: clip(network), 1)
     took = best(lambda: plane(network, box))
@@ -47,14 +37,14 @@ def planes(small: bool) -> Iterator[Measured]:
     if not small:
         cases = [((2, 64, 64, 64, 64), 23_587, 0.05), ((2, 256, 256, 256), 230_286, 0.2), ((2, 512), 112_917, 0.15)]
     for sizes, regions, limit in cases:
-        network = drawn(*sizes)
+        network = random_network(sizes, seed=1)
         found = plane(network, box)
         assert found.faces == regions
         took = best(lambda n=network: plane(n, box), 1 if regions > 100_000 else 3)  # type: ignore[misc]
         name = "-".join(map(str, sizes))
         what = f"plane of {name}, {regions:,} regions, {regions / took:,.0f} a second"
         yield Figure(what, took, "clipping as many in plain Python (extrapolated)", base * regions / clipped, limit)
-    network = drawn(2, *((16, 16) if small else (64, 64, 64, 64)))
+    network = random_network((2, 16, 16) if small else (2, 64, 64, 64, 64), seed=1)
     found = plane(network, box)
     took = best(lambda: plane(network, box))
     proof = best(lambda: counted_plane(found, box, Definition.ACTIVATION), 1)
@@ -64,7 +54,7 @@ def planes(small: bool) -> Iterator[Measured]:
 def lines(small: bool) -> Iterator[Measured]:
     """Breakpoints of 784-100x5 on random segments of [0, 1]^784. The baseline takes one segment after the other and
     cuts its intervals layer by layer, in plain Python around numpy."""
-    network = drawn(784, *((50, 50) if small else (100,) * 5), seed=0)
+    network = random_network((784, 50, 50) if small else (784, 100, 100, 100, 100, 100), seed=0)
     rng = np.random.default_rng(1)
     count = 20 if small else 1000
     starts, ends = rng.random((2, count, 784))

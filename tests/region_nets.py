@@ -11,7 +11,8 @@ from reludsl.backend import FloatArray, IntArray
 from reludsl.domain import Domain
 from reludsl.layers import Affine, Layer, MaxLayer, elementwise, relu
 from reludsl.network import Network
-from reludsl.testing.region_oracle import regions
+from reludsl.networks import Initialisation, random_network
+from reludsl.testing import region_oracle
 
 
 def chain(weights: Sequence[object], biases: Sequence[object], end: bool = True) -> Network:
@@ -23,22 +24,8 @@ def chain(weights: Sequence[object], biases: Sequence[object], end: bool = True)
 
 
 def drawn(sizes: Sequence[int], seed: int, kind: str = "torch") -> Network:
-    """The recipe of the regression constants: weights of every layer, then its biases, from one generator.
-
-    Args:
-        kind: torch, U(-1/sqrt(n), 1/sqrt(n)) for both; normal, He's weights and N(0, 1) biases; zero, no biases.
-    """
-    rng = np.random.default_rng(seed)
-    weights, biases = [], []
-    for a, b in pairwise(sizes):
-        if kind == "torch":
-            k = 1 / np.sqrt(a)
-            weights.append(rng.uniform(-k, k, (b, a)))
-            biases.append(rng.uniform(-k, k, b))
-        else:
-            weights.append(rng.normal(size=(b, a)) * np.sqrt(2 / a))
-            biases.append(np.zeros(b) if kind == "zero" else rng.normal(size=b))
-    return chain(weights, biases)
+    """A network whose number of regions is known, by its seed."""
+    return random_network(sizes, seed, Initialisation(kind))
 
 
 def integer(seed: int, sizes: Sequence[int] = (2, 8, 8, 6)) -> Network:
@@ -47,11 +34,6 @@ def integer(seed: int, sizes: Sequence[int] = (2, 8, 8, 6)) -> Network:
     weights = [rng.integers(-2, 3, (b, a)) for a, b in pairwise(sizes)]
     return chain(weights, [rng.integers(-2, 3, b) for b in sizes[1:]])
 
-
-ONE_FUNCTION = chain(
-    [[[1, 0], [0, 1], [0, -1]], [[1, -1, 1], [1, 0, 0]], [[1, -1]]], [[0] * 3, [0] * 2, [0]], end=False
-)
-"""f(x, y) = max(-y, min(0, -x)) as Stargalla, Hertrich and Reichman 2025 have it."""
 
 FOUR_LINES = chain([[[1, 0], [0, 1], [1, 1], [1, -2]]], [[0, 0, -1, -3]])
 
@@ -100,20 +82,6 @@ TABLE = (
 """Integer networks with their numbers of regions in R^2 and in [-1, 1]^2, found in rational arithmetic."""
 
 
-def sawtooth(n: int, merged: bool = False) -> Network:
-    """n mirror maps 2 x, 2 (1 - x), one after the other: 2^n equal pieces on [0, 1].
-
-    Args:
-        merged: without the ReLU behind each map, 2 n units instead of 3 n.
-    """
-    if merged:
-        first = [[[1], [1]]]
-        return chain([*first, *[[[2, -4], [2, -4]]] * (n - 1), [[2, -4]]], [[0, -0.5]] * n + [[0]], end=False)
-    return chain(
-        [w for _ in range(n) for w in ([[1], [1]], [[2, -4]])], [b for _ in range(n) for b in ([0, -0.5], [0])]
-    )
-
-
 def widest(layers: int, wide: bool = True) -> Network:
     """Three units a layer and 4^L pieces on R, as many as there can be (Serra et al. 2018, theorem 5).
 
@@ -144,6 +112,6 @@ def pieces_at(network: Network, x: FloatArray) -> IntArray:
     return np.concatenate([none, *(n.layer.piece(network.gather(n, values)) for n in units)], axis=1)  # type: ignore[attr-defined]
 
 
-def exact_patterns(network: Network, domain: Domain) -> set[tuple[int, ...]]:
+def exact_patterns(network: Network, domain: Domain | None = None) -> set[tuple[int, ...]]:
     """The patterns that have an interior in the domain, by cutting cells in rational arithmetic."""
-    return {region.pattern for region in regions(network, domain)}
+    return {region.pattern for region in region_oracle.regions(network, domain)}

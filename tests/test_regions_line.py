@@ -7,13 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from region_nets import (
-    ONE_FUNCTION,
     chain,
     drawn,
     exact_patterns,
     integer,
     pieces_at,
-    sawtooth,
     widest,
 )
 
@@ -22,21 +20,13 @@ from reludsl.domain import Box, Polytope, Space
 from reludsl.errors import InvalidInput
 from reludsl.layers import Affine, PiecewiseLinear, Sum, maxout, relu
 from reludsl.network import INPUT, Network, Node
+from reludsl.networks import disconnected_boundary, sawtooth, serra_network, six_definitions
 from reludsl.regions import Counting, Definition, arc, count_line, line, polyline, whole_line
 from reludsl.regions.lines import CHUNK, Lines
+from reludsl.testing.region_oracle import counts
 from reludsl.testing.strategies import graphs, random_graph
 
 HARD_TANH = PiecewiseLinear("hard_tanh", (-1, 1), (0, 1, 0))
-TURNED = Network.chain(
-    [
-        Affine(np.array([[1.0], [-1.0]]), np.array([0.0, 1.0])),
-        relu,
-        Affine(np.array([[4.0, 2.0]]), np.array([-3.0])),
-        relu,
-    ],
-    (1,),
-)
-"""The boundary of its second layer is in two parts (Serra et al. 2018, figure 2)."""
 
 
 def middles(found: Lines) -> tuple[FloatArray, IntArray]:
@@ -60,7 +50,7 @@ def every(found: Lines) -> IntArray:
 
 
 def test_line_disconnected_boundary_has_the_published_pieces() -> None:
-    found = line(TURNED, np.array([-10.0]), np.array([10.0]))
+    found = line(disconnected_boundary(), np.array([-10.0]), np.array([10.0]))
     where = found.at(found.breakpoints).ravel()
     assert where == pytest.approx([-0.5, 0.0, 0.5, 1.0], abs=1e-14)
     assert every(found).tolist() == [[0, 1, 1], [0, 1, 0], [1, 1, 0], [1, 1, 1], [1, 0, 1]]
@@ -96,6 +86,7 @@ def test_widest_network_has_four_to_the_layers_pieces_on_the_whole_line(layers: 
     assert (count.lower, count.count, count.upper) == (4**layers,) * 3
     assert count.method is Counting.LINE
     assert count_line(widest(layers, wide=False), Space(1)).count == narrow
+    assert count_line(serra_network(1, (3,) * layers), Space(1)).count == 4**layers
 
 
 @pytest.mark.parametrize("sizes", [(784, 100, 100, 100), (2, 64, 64, 64, 64)])
@@ -134,6 +125,16 @@ def test_batch_gives_what_each_line_gives() -> None:
 
 
 # --- any graph ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_graph_of_one_input_has_the_counts_of_rational_arithmetic_by_every_definition(seed: int) -> None:
+    network = random_graph(seed, max_inputs=1, max_units=8)
+    for where, known in ((Box([-2.0], [3.0]), counts(network, Box([-2.0], [3.0]))), (Space(1), counts(network))):
+        for definition in (Definition.ACTIVATION, Definition.CONNECTED, Definition.AFFINE):
+            count = count_line(network, where, definition)
+            assert count.exact
+            assert count.count == getattr(known, definition.value)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -361,18 +362,18 @@ def test_arc_of_a_batch_gives_what_each_arc_gives() -> None:
 
 def test_wrong_lines_are_refused_with_what_to_give() -> None:
     with pytest.raises(InvalidInput, match="2 starts and 1 ends"):
-        line(ONE_FUNCTION, np.zeros((2, 2)), np.ones(2))
+        line(six_definitions(), np.zeros((2, 2)), np.ones(2))
     with pytest.raises(InvalidInput, match="not finite"):
-        line(ONE_FUNCTION, np.zeros(2), np.array([1.0, np.inf]))
+        line(six_definitions(), np.zeros(2), np.array([1.0, np.inf]))
     with pytest.raises(InvalidInput, match="of which 1 are 0"):
-        whole_line(ONE_FUNCTION, np.zeros(2), np.zeros(2))
+        whole_line(six_definitions(), np.zeros(2), np.zeros(2))
     with pytest.raises(InvalidInput, match="at least two points"):
-        polyline(ONE_FUNCTION, np.zeros((1, 2)))
+        polyline(six_definitions(), np.zeros((1, 2)))
     with pytest.raises(InvalidInput, match="no more than 2 pi"):
-        arc(ONE_FUNCTION, 0.0, np.ones(2), np.zeros(2), angles=(0.0, 7.0))
+        arc(six_definitions(), 0.0, np.ones(2), np.zeros(2), angles=(0.0, 7.0))
     with pytest.raises(InvalidInput, match="is not cut by points"):
-        count_line(ONE_FUNCTION, Space(2))
+        count_line(six_definitions(), Space(2))
     with pytest.raises(InvalidInput, match="CELLS"):
         count_line(sawtooth(1), Space(1), Definition.PATTERNS)
     with pytest.raises(InvalidInput, match="infinitely long"):
-        whole_line(ONE_FUNCTION, np.zeros(2), np.ones(2)).lengths()
+        whole_line(six_definitions(), np.zeros(2), np.ones(2)).lengths()

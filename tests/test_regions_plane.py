@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from region_nets import (
     FOUR_LINES,
-    ONE_FUNCTION,
     TABLE,
     chain,
     drawn,
@@ -24,6 +23,7 @@ from reludsl.domain import Box, Polytope, Space
 from reludsl.errors import InvalidInput
 from reludsl.layers import Affine, MaxLayer, PiecewiseLinear, Sum, elementwise, maxout, relu
 from reludsl.network import INPUT, Network, Node
+from reludsl.networks import general_position, montufar_network, serra_network, six_definitions
 from reludsl.regions import (
     Counting,
     Definition,
@@ -38,6 +38,7 @@ from reludsl.regions import (
 )
 from reludsl.regions.certificate import certify
 from reludsl.regions.counted import counted_plane, plane_cells
+from reludsl.testing.region_oracle import counts
 from reludsl.testing.strategies import graphs, random_graph
 
 SQUARE = Box([-5.0, -5.0], [5.0, 5.0])
@@ -95,6 +96,9 @@ def test_arrangement_of_lines_has_zaslavskys_number(n: int) -> None:
 def test_product_network_attains_the_published_maximum() -> None:
     assert count_plane(product(), R2).count == 352
     assert plane(product(), Box([-1e4, -1e4], [1e4, 1e4])).faces == 352
+    assert count_plane(serra_network(2, (6, 6)), R2).count == 352
+    assert plane(montufar_network(2, (4, 4, 3)), Box([0, 0], [1, 1])).faces == 112
+    assert count_plane(general_position(12, 2), R2).count == 79
 
 
 @pytest.mark.parametrize(("network", "everywhere", "in_unit_square"), TABLE)
@@ -108,11 +112,11 @@ def test_integer_network_has_the_number_of_rational_arithmetic(
 
 @pytest.mark.parametrize("where", [UNIT, R2])
 def test_definitions_give_the_published_numbers(where: Box | Space) -> None:
-    counts = {d: count_plane(ONE_FUNCTION, where, d) for d in Definition if d is not Definition.PATTERNS}
+    counts = {d: count_plane(six_definitions(), where, d) for d in Definition if d is not Definition.PATTERNS}
     assert {d.name: c.count for d, c in counts.items()} == {"ACTIVATION": 5, "CONNECTED": 3, "AFFINE": 3}
     assert all(c.exact for c in counts.values())
     with pytest.raises(InvalidInput, match="CELLS"):
-        count_plane(ONE_FUNCTION, where, Definition.PATTERNS)
+        count_plane(six_definitions(), where, Definition.PATTERNS)
 
 
 @pytest.mark.parametrize(
@@ -248,6 +252,16 @@ def test_graph_of_two_inputs_has_the_patterns_of_rational_arithmetic(seed: int) 
     count = counted_plane(found, where, Definition.ACTIVATION)
     assert count.exact
     assert count.count == found.faces
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_graph_of_two_inputs_has_the_counts_of_rational_arithmetic_by_every_definition(seed: int) -> None:
+    network = two_inputs(seed, 6)
+    for where, known in ((UNIT, counts(network, UNIT)), (R2, counts(network))):
+        for definition in (Definition.ACTIVATION, Definition.CONNECTED, Definition.AFFINE):
+            count = count_plane(network, where, definition)
+            assert count.exact
+            assert count.count == getattr(known, definition.value)
 
 
 @settings(max_examples=50)

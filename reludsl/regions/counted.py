@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from reludsl.backend import FloatArray, IntArray
+from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.domain import Box, Polytope, Space
 from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray, exactly
@@ -22,6 +22,9 @@ from reludsl.regions.planar.result import Plane
 from reludsl.regions.result import Counting, RegionCount
 from reludsl.regions.slice import Slice
 from reludsl.regions.units import Plan
+
+SHORT = 1e-11
+"""The angle under which an edge is seen, in homogeneous coordinates, below which it may be a point in truth."""
 
 
 def count_line(
@@ -69,7 +72,7 @@ def counted_line(lines: Lines, curve: int, definition: Definition, begin: float 
     proof = certify(cells)
     maps = None if definition is Definition.ACTIVATION else lines.compared(curve)
     count = len(cells.inner)
-    pairs = np.arange(count - 1), np.arange(1, count)
+    pairs = np.arange(count - 1), np.arange(1, count), np.ones(count - 1, dtype=np.bool_)
     return _result(cells, proof, definition, maps, pairs, Counting.LINE, begin)
 
 
@@ -81,7 +84,12 @@ def counted_plane(found: Plane, where: Where, definition: Definition, begin: flo
     proof = certify(cells)
     maps = None if definition is Definition.ACTIVATION else found.compared()
     inner = found.right >= 0
-    return _result(cells, proof, definition, maps, (found.left[inner], found.right[inner]), Counting.PLANE, begin)
+    a, b = found.points[found.tail[inner]], found.points[found.head[inner]]
+    size = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    # an edge so short may be a point in truth; a whole line goes from a direction to the opposite one
+    long = (np.linalg.norm(np.cross(a, b), axis=1) > SHORT * size) | ((a * b).sum(axis=1) < 0)
+    pairs = found.left[inner], found.right[inner], long
+    return _result(cells, proof, definition, maps, pairs, Counting.PLANE, begin)
 
 
 def _refuse_patterns(definition: Definition) -> None:
@@ -97,7 +105,7 @@ def _result(
     proof: Certificate,
     definition: Definition,
     maps: Maps | None,
-    pairs: tuple[IntArray, IntArray],
+    pairs: tuple[IntArray, IntArray, BoolArray],
     method: Counting,
     begin: float,
 ) -> RegionCount:

@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from reludsl import numeric
-from reludsl.backend import IntArray
+from reludsl.backend import BoolArray, IntArray
 from reludsl.exact import ExactArray
 from reludsl.regions.forms import Form
 
@@ -52,11 +52,16 @@ class Maps:
             found[k] = -1 if a is None or b is None else int(a != b)
         return found
 
-    def connected(self, first: IntArray, second: IntArray) -> tuple[int, int]:
-        """How many there are when neighbours with equal maps are one: at least and at most."""
+    def connected(self, first: IntArray, second: IntArray, sure: BoolArray | None = None) -> tuple[int, int]:
+        """How many there are when neighbours with equal maps are one: at least and at most.
+
+        Args:
+            first, second: pairs of neighbours; sure: whether they are, where some may meet in a point only.
+        """
         apart = self.apart(first, second)
+        certain = apart == 0 if sure is None else (apart == 0) & sure
         count = len(self.form.value)
-        least, most = (_components(count, first[same], second[same]) for same in (apart <= 0, apart == 0))
+        least, most = (_components(count, first[same], second[same]) for same in (apart <= 0, certain))
         return least, most
 
     def distinct(self) -> tuple[int, int]:
