@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from reludsl import numeric
-from reludsl.backend import FloatArray, IntArray
+from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.exact import ExactArray
 from reludsl.regions.forms import Form
 
