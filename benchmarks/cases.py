@@ -18,6 +18,7 @@ from benchmarks.formulations import formulations
 from benchmarks.margin import margin
 from benchmarks.measure import Figure, Measured, best
 from benchmarks.nets import random_network, trained
+from benchmarks.regions import lines, planes
 from benchmarks.registered import registered
 from benchmarks.stability import stability
 from reludsl import plugins
@@ -139,6 +140,8 @@ CASES: dict[str, Callable[[bool], Iterator[Measured]]] = {
     "formulations": formulations,
     "margin": margin,
     "queries": registered,
+    "planes": planes,
+    "lines": lines,
 }
 
 FULL: dict[str, Callable[[bool], Iterator[Measured]]] = {**CASES, "margin": partial(margin, full=True)}

@@ -10,20 +10,18 @@ published one: all shapes, 121 epochs, the whole grids. `docs/results/published-
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import shlex
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.nets import DATA
 from benchmarks.published.page import DATA_FILE, Study, as_json, machine, page
 from benchmarks.published.pictures import draw
 from benchmarks.published.settings import ALL, PUBLISHED_EPOCHS, QUICK, Recipe, Shape
+from benchmarks.published.start import MNIST, clocked, hindrance
 from benchmarks.published.study import Plan, Run, local, study
 from benchmarks.published.training import Images, Say, mean_image_loss, mnist
 from reludsl.io.files import write_atomically
@@ -80,22 +78,12 @@ def reproduce(plan: Plan, train: Images, test: Images, out: Path, say: Say) -> S
 def main(words: Sequence[str] | None = None) -> int:
     """Exit status 2 where a package or the images are missing."""
     given = parser().parse_args(words)
-    for package in ("torch", "matplotlib"):
-        if importlib.util.find_spec(package) is None:
-            print(f"{package} is not installed, and networks cannot be trained or drawn without: pip install {package}",
-                  file=sys.stderr)  # fmt: skip
-            return 2
-    source = DATA / "mnist.npz"
-    if not source.exists():
-        print("mnist.npz is not in the data folder: set RELUDSL_DATA to the folder that holds it", file=sys.stderr)
+    missing = hindrance()
+    if missing:
+        print(missing, file=sys.stderr)
         return 2
-    start = time.perf_counter()
-
-    def say(text: str) -> None:
-        print(f"[{time.perf_counter() - start:6.0f} s] {text}", file=sys.stderr, flush=True)
-
-    train, test = mnist(source)
-    reproduce(plan_of(given), train, test, given.out, say)
+    train, test = mnist(MNIST)
+    reproduce(plan_of(given), train, test, given.out, clocked())
     return 0
 
 

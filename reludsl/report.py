@@ -19,13 +19,14 @@ from reludsl.bounds import Bounds
 from reludsl.compare import Comparison, Row
 from reludsl.network import INPUT, Network
 from reludsl.plugins import BackendInfo
+from reludsl.regions.bounds import MEANINGS, RegionBounds
 from reludsl.rewrite import Compression
 from reludsl.stability import Facts
 
 WIDEST = 200
 """Characters of a line at most, where no terminal says."""
 
-LEFT = ("capabilities", "solver", "formulation", "verdict", "decided by", "about", "needs")
+LEFT = ("capabilities", "solver", "formulation", "verdict", "decided by", "about", "needs", "what it is")
 """Columns of words; numbers stand on the right."""
 
 
@@ -206,6 +207,36 @@ def queries_table(found: Mapping[str, Query], missing: Mapping[str, Sequence[str
         needs = "data that is not there" if missing.get(name) else "data" if query.data else ""
         table.add_row(name, query.about, needs)
     return table
+
+
+def region_bounds_table(name: str, found: RegionBounds, shown: Mapping[str, int | None]) -> RenderableType:
+    """One line per bound with what it says; the reasons of those that do not hold below."""
+    table = _table("bound", "regions", "what it is")
+    for bound, value in shown.items():
+        table.add_row(bound, "none" if value is None else _large(value), MEANINGS[bound])
+    reasons: dict[str, list[str]] = {}
+    for bound, why in found.notes.items():
+        if bound in shown:
+            reasons.setdefault(why, []).append(bound)
+    lines = [Text(f"{', '.join(bounds)}: {why}", style="dim") for why, bounds in reasons.items()]
+    best = Text(f"at most {_large(found.upper)} regions", style="bold")
+    layers = " + ".join(str(n) for n in found.widths)
+    return _titled(f"{name}: {found.inputs} inputs, {layers} units", table, best, *lines)
+
+
+def _large(value: int) -> str:
+    """With commas up to 30 digits, beyond that the first ones and a power of ten.
+
+    >>> _large(2449868), _large(2**200)
+    ('2,449,868', '1.61 x 10^60')
+    """
+    power = value.bit_length() * 30103 // 100000 - 1
+    if power < 30:
+        return f"{value:,}"
+    head = value // 10 ** (power - 3)
+    while head >= 10000:
+        head, power = head // 10, power + 1
+    return f"{head / 1000:.2f} x 10^{power}"
 
 
 def _versions(rows: Sequence[Row]) -> Text:

@@ -21,8 +21,8 @@ class Shape:
 
     >>> Shape.parse("2x100"), Shape.parse("50-10-50").autoencoder
     (Shape(widths=(100, 100), autoencoder=False), True)
-    >>> Shape.parse("3x100").name
-    '3x100'
+    >>> Shape.parse("3x100").name, Shape.parse("4,18").name
+    ('3x100', '4,18')
     """
 
     widths: tuple[int, ...]
@@ -30,21 +30,25 @@ class Shape:
 
     @classmethod
     def parse(cls, text: str) -> Shape:
-        """`DEPTHxWIDTH` is a classifier, `WIDTH-WIDTH-...` an autoencoder.
+        """`DEPTHxWIDTH` and `WIDTH,WIDTH,...` are classifiers, `WIDTH-WIDTH-...` is an autoencoder.
 
         Raises:
             ValueError: it is neither.
         """
         depth, cross, width = text.partition("x")
-        widths = (int(width),) * int(depth) if cross else tuple(int(part) for part in text.split("-"))
+        comma = "," in text
+        parts = text.split("," if comma else "-")
+        widths = (int(width),) * int(depth) if cross else tuple(int(part) for part in parts)
         if not widths or min(widths) < 1:
-            raise ValueError(f"{text!r} has no neurons in a layer; write 2x100, or 50-10-50 for an autoencoder")
-        return cls(widths, not cross)
+            raise ValueError(f"{text!r} has no neurons in a layer; write 2x100 or 4,18, or 50-10-50 for an autoencoder")
+        return cls(widths, not (cross or comma))
 
     @property
     def name(self) -> str:
         if self.autoencoder:
             return "-".join(str(width) for width in self.widths)
+        if len(set(self.widths)) > 1:
+            return ",".join(str(width) for width in self.widths)
         return f"{len(self.widths)}x{self.widths[0]}"
 
     @property

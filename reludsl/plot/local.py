@@ -10,22 +10,22 @@ from reludsl.plot.axes import new_axes
 from reludsl.stability import LocalStability, Standing
 
 
-def plot_local_stability(result: LocalStability, ax: Any = None) -> Any:
+def plot_local_stability(result: LocalStability, axes: Any = None) -> Any:
     """Per standing a line of mean shares over the points, a band from least to most, and dashes for the whole box.
 
     The radius is logarithmic, linear up to the least positive one where 0 is among them. Unknown neurons have a line
     where there are any.
 
     Args:
-        ax: axes of matplotlib to draw on; new ones by default.
+        axes: axes of matplotlib to draw on; new ones by default.
 
     Returns:
-        The axes; `ax.figure.savefig("picture.png")` writes the picture.
+        The axes; `axes.figure.savefig("picture.png")` writes the picture.
 
     Raises:
         MissingBackend: matplotlib is not installed.
     """
-    axes = new_axes() if ax is None else ax
+    axes = new_axes() if axes is None else axes
     for standing in Standing:
         shares = result.share(standing)
         whole = result.whole_share(standing)

@@ -38,7 +38,7 @@ def exact_cell(network: Network, layers: tuple[UnitLayer, ...], pattern: IntArra
 
     Args:
         layers: of `reludsl.regions.edges.unit_layers`.
-        pattern: (units,).
+        pattern: (units,) or those of the first layers; -1 in the last of these for a unit that may be on any piece.
 
     >>> from reludsl.layers import Affine, relu
     >>> from reludsl.regions.edges import unit_layers
@@ -103,10 +103,14 @@ def _edges(
             continue
         units = known[node.name]
         pieces = pattern[units.units]
+        if len(pieces) < units.size:
+            break
         own = np.flatnonzero(units.edges.piece == pieces[units.edges.unit])
         mine = UnitLayer(units.node, units.start, units.proper, units.edges.take(own))
         found.append(values(mine, taken))
         strict.append(mine.edges.strict)
+        if (pieces < 0).any():
+            break
         if isinstance(layer, MaxLayer):
             forms[node.name] = taken[:, layer.windows[np.arange(units.size), pieces]]
         else:

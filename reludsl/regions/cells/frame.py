@@ -57,7 +57,7 @@ class Frame:
     @property
     def width(self) -> int:
         """Number n of coordinates of the cube."""
-        return self.slope.shape[1]
+        return int(self.slope.shape[1])
 
     @property
     def whole(self) -> bool:

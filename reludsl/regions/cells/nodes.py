@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -42,12 +42,14 @@ class Nodes:
     Args:
         rows: (B, m, d) positive inside; errors: (B, m). Trivial rows fill up.
         count: (B,) rows that are not trivial.
-        forms: (B, Q, d) of the layer's options, scaled; form_errors: (B, Q).
+        forms: (B, Q + 1, d) the layer's edges, scaled, and last the trivial row; form_errors: (B, Q + 1).
         open: (B, O) options that are not excluded.
-        asked: (B, O) options whose question stayed open: they are ambiguous.
         pieces: (B, units of earlier layers)
-        maps: what earlier layers give, where it is needed later: layer -> (B, units, d).
-        pool: (B, P) points inside, -1 where there are fewer.
+        maps: what earlier layers give, and z of this one, as rows: layer -> (B, size, d).
+        signs: of earlier layers, inside the cell: 1, -1, 0 by what it is made of, 2 for unknown: layer -> (B, units).
+        pool: (B, P) points inside, -1 where there are fewer; those that there are stand first.
+        weight: (B,) how many cells each stands for, and run: (B,) on whose path it is, where only some cells are
+            followed (`Probes`).
     """
 
     rows: FloatArray
@@ -56,18 +58,32 @@ class Nodes:
     forms: FloatArray
     form_errors: FloatArray
     open: BoolArray
-    asked: BoolArray
     pieces: IntArray
     maps: Mapping[int, FloatArray]
+    signs: Mapping[int, IntArray]
     pool: IntArray
+    weight: FloatArray
+    run: IntArray
 
     def __len__(self) -> int:
         return len(self.count)
 
     def take(self, index: IntArray | BoolArray | slice) -> Nodes:
         """Some of them."""
-        arrays = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "maps"}
-        return Nodes(maps={at: held[index] for at, held in self.maps.items()}, **arrays)
+        return Nodes(
+            self.rows[index],
+            self.errors[index],
+            self.count[index],
+            self.forms[index],
+            self.form_errors[index],
+            self.open[index],
+            self.pieces[index],
+            {at: held[index] for at, held in self.maps.items()},
+            {at: held[index] for at, held in self.signs.items()},
+            self.pool[index],
+            self.weight[index],
+            self.run[index],
+        )
 
 
 def joined(parts: Sequence[Nodes], trivial: FloatArray) -> Nodes:
@@ -76,19 +92,20 @@ def joined(parts: Sequence[Nodes], trivial: FloatArray) -> Nodes:
         return parts[0]
     most = max(p.rows.shape[1] for p in parts)
     wide = max(p.pool.shape[1] for p in parts)
-    rows, errors, pools = [], [], []
-    for p in parts:
-        r, e = grown(p.rows, p.errors, most, trivial)
-        rows.append(r)
-        errors.append(e)
-        pools.append(wider(p.pool, wide))
-    plain = ("count", "forms", "form_errors", "open", "asked", "pieces")
+    rows, errors = zip(*(grown(p.rows, p.errors, most, trivial) for p in parts))
     return Nodes(
-        rows=np.concatenate(rows),
-        errors=np.concatenate(errors),
-        maps={at: np.concatenate([p.maps[at] for p in parts]) for at in parts[0].maps},
-        pool=np.concatenate(pools),
-        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in plain},
+        np.concatenate(rows),
+        np.concatenate(errors),
+        np.concatenate([p.count for p in parts]),
+        np.concatenate([p.forms for p in parts]),
+        np.concatenate([p.form_errors for p in parts]),
+        np.concatenate([p.open for p in parts]),
+        np.concatenate([p.pieces for p in parts]),
+        {at: np.concatenate([p.maps[at] for p in parts]) for at in parts[0].maps},
+        {at: np.concatenate([p.signs[at] for p in parts]) for at in parts[0].signs},
+        np.concatenate([wider(p.pool, wide) for p in parts]),
+        np.concatenate([p.weight for p in parts]),
+        np.concatenate([p.run for p in parts]),
     )
 
 

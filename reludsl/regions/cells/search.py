@@ -1,23 +1,25 @@
 """The tree of cells, searched depth first in batches.
 
 A cell is what the decisions so far leave of the domain. In its layer it looks at every option of every unit: an option
-in which one of the cell's points lies is there; any other is asked about (`Sides`), which gives a point in it or a proof
-that it is empty. When nothing is left to ask, the cell is cut by one unit that has several options, and its points go
-with the parts. So a cell is never asked what its points or its ancestors know, and nearly every question that finds a
-point finds a new region.
+in which one of the cell's points lies is there; any other is asked about (`Sides`), which gives a point in it or a
+proof that it is empty. When nothing is left to ask, the cell is cut by one unit that has several options, and its
+points go with the parts. So a cell is never asked what its points or its ancestors know, and nearly every question that
+finds a point finds a new region.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from reludsl.backend import BoolArray, FloatArray, IntArray
-from reludsl.regions.cells.cascade import UnitLayer
+from reludsl.regions.cells.cascade import UNKNOWN, CellLayer
 from reludsl.regions.cells.frame import Frame
 from reludsl.regions.cells.nodes import Nodes, Points, grown, joined, wider
+from reludsl.regions.cells.settle import Settle
 from reludsl.regions.cells.sides import Questions, Sides
 
 BATCH = 512
@@ -30,20 +32,33 @@ class Found:
 
     Args:
         pieces: (B, units)
-        points: (B, n) a point of the cube inside each.
+        points: (B, n) a point of the cube inside each, certainly.
+        weight, run: (B,) see `Nodes`.
     """
 
     pieces: IntArray
     points: FloatArray
-    doubtful: BoolArray
+    weight: FloatArray
+    run: IntArray
 
 
 @dataclass(eq=False)
 class Search:
-    """A search over the cells of a frame."""
+    """A search over the cells of a frame.
+
+    Args:
+        settle: decides what `sides` leaves open.
+        wanted: (units,) the piece of each unit, -1 for any: cells of other pieces are passed over.
+        doubts: options of which it stayed open whether they are there.
+        hidden: what these may hold, at most, in regions.
+    """
 
     frame: Frame
     sides: Sides
+    settle: Settle
+    wanted: IntArray
+    doubts: int = 0
+    hidden: int = 0
     points: Points = field(init=False)
     pending: list[list[Nodes]] = field(init=False)
 
@@ -54,16 +69,26 @@ class Search:
     # --- the order ----------------------------------------------------------------------------------------------
 
     def run(self, start: FloatArray) -> Iterator[Found]:
-        """Every cell that is not proved to be empty."""
+        """Every cell that is not proved to be empty.
+
+        Args:
+            start: (1, n) a point of the cube inside the domain.
+        """
         yield from self._enter(0, self._root(start))
-        while True:
-            waiting = [sum(map(len, nodes)) for nodes in self.pending]
-            if not any(waiting):
-                return
-            # the deepest layer that fills a batch keeps memory flat; without one, the fullest
-            full = [k for k, count in enumerate(waiting) if count >= BATCH]
-            layer = full[-1] if full else int(np.argmax(waiting))
+        yield from self._rest()
+
+    def _rest(self) -> Iterator[Found]:
+        """Search all that waits."""
+        while (layer := self._next()) is not None:
             yield from self._step(layer, self._pop(layer))
+
+    def _next(self) -> int | None:
+        """The deepest layer that fills a batch, which keeps memory flat; without one, the fullest."""
+        waiting = [sum(map(len, nodes)) for nodes in self.pending]
+        full = [k for k, count in enumerate(waiting) if count >= BATCH]
+        if not any(waiting):
+            return None
+        return full[-1] if full else int(np.argmax(waiting))
 
     def _pop(self, layer: int) -> Nodes:
         taken: list[Nodes] = []
@@ -83,235 +108,305 @@ class Search:
         where = self.points.add(start, frame.lift(start))
         norms = np.linalg.norm(frame.sides @ frame.slope, axis=1)
         norms = np.where(norms > 0, norms, 1.0)
-        rows, errors = frame.sides / norms[:, None], frame.side_errors / norms
-        none = np.zeros((1, 0), dtype=np.bool_)
+        none = np.zeros((1, 0))
         return Nodes(
-            rows[None],
-            errors[None],
-            np.array([len(rows)]),
-            np.zeros((1, 0, frame.shift.size)),
-            np.zeros((1, 0)),
+            (frame.sides / norms[:, None])[None],
+            (frame.side_errors / norms)[None],
+            np.array([len(norms)]),
+            none[:, :, None],
             none,
-            none,
-            np.zeros((1, 0), dtype=np.int64),
+            none.astype(np.bool_),
+            none.astype(np.int64),
+            {},
             {},
             where[None],
+            np.ones(1),
+            np.zeros(1, dtype=np.int64),
         )
 
     # --- entering and leaving a layer ---------------------------------------------------------------------------
 
     def _enter(self, at: int, nodes: Nodes) -> Iterator[Found]:
-        """Cells come to a layer: its forms on each of them."""
+        """Cells come to a layer: its edges on each of them."""
         layers = self.frame.cascade.layers
         if at == len(layers):
-            yield self._leaf(nodes)
+            yield Found(nodes.pieces, self.points.u[nodes.pool[:, 0]], nodes.weight, nodes.run)
+            self.points.drop(nodes.pool[nodes.pool >= 0])
             return
-        layer = layers[at]
-        z = np.broadcast_to(self.frame.bases[at], (len(nodes), *self.frame.bases[at].shape))
+        layer, base = layers[at], self.frame.bases[at]
+        z = np.broadcast_to(base, (len(nodes), *base.shape))
         for source, weights in layer.parts.items():
             z = z + np.matmul(weights, nodes.maps[source])
-        forms, errors = self._forms(layer, at, z)
         maps = {source: held for source, held in nodes.maps.items() if self._needed(source, at + 1)}
-        maps[at] = z
-        open_ = self._possible(layer, forms, errors)
-        self.pending[at].append(
-            Nodes(
-                nodes.rows,
-                nodes.errors,
-                nodes.count,
-                forms,
-                errors,
-                open_,
-                np.zeros_like(open_),
-                nodes.pieces,
-                maps,
-                nodes.pool,
-            )
+        forms, errors, open_ = self._edges(at, z, nodes)
+        nodes = replace(
+            nodes,
+            forms=forms,
+            form_errors=errors,
+            open=open_ & self._allowed(at)[None],
+            maps={**maps, at: z},
+            signs={
+                **{source: nodes.signs[source] for source in maps},
+                at: layer.z_signs(base, nodes.signs, len(nodes)),
+            },
         )
+        self.pending[at].append(nodes.take(self._inhabited(layer, nodes)))
+
+    def _inhabited(self, layer: CellLayer, nodes: Nodes) -> IntArray:
+        """Cells in which every unit has an option left: what is wanted may not be there."""
+        return np.flatnonzero((self._counts(layer, nodes.open) > 0).all(axis=1))
+
+    def _counts(self, layer: CellLayer, options: BoolArray) -> IntArray:
+        """How many of the options of each unit are marked: (B, O) -> (B, units)."""
+        assert layer.units is not None
+        total = np.zeros((len(options), layer.units.size), dtype=np.int64)
+        k, option = np.nonzero(options)
+        np.add.at(total, (k, layer.options.unit[option]), 1)
+        return total
+
+    def _allowed(self, at: int) -> BoolArray:
+        layer = self.frame.cascade.layers[at]
+        assert layer.units is not None
+        wanted = self.wanted[layer.units.units][layer.options.unit]
+        return np.asarray((wanted < 0) | (wanted == layer.options.piece))
 
     def _needed(self, source: int, after: int) -> bool:
         layers = (*self.frame.cascade.layers[after:], self.frame.cascade.last)
         return any(source in layer.parts for layer in layers)
 
-    def _forms(self, layer: UnitLayer, at: int, z: FloatArray) -> tuple[FloatArray, FloatArray]:
-        f, error = layer.forms, self.frame.errors[at]
-        forms = z[:, f.plus].copy()
-        lost = error[f.plus] + 4e-16 * np.abs(f.offset)
-        pair = f.minus >= 0
-        if pair.any():
-            forms[:, pair] -= z[:, f.minus[pair]]
-            lost[pair] += error[f.minus[pair]]
-        forms[:, :, -1] -= f.offset
-        norms = np.linalg.norm(forms @ self.frame.slope, axis=2)
-        norms = np.where(norms > 1e-9 * (1e-300 + layer.magnitude.max(initial=0.0)), norms, 1.0)
-        return forms / norms[:, :, None], lost / norms
-
-    def _possible(self, layer: UnitLayer, forms: FloatArray, errors: FloatArray) -> BoolArray:
-        """Options that the cube alone does not exclude."""
-        middle = forms @ self.frame.shift
-        reach = np.abs(forms @ self.frame.slope).sum(axis=2) + 1e-9 + errors
-        f = layer.forms
-        low, high = middle - reach, middle + reach
-        signs = f.signs[None]
-        most = np.where(signs > 0, high[:, f.rows], np.where(signs < 0, -low[:, f.rows], 1.0))
-        return np.asarray((most > 0).all(axis=2))
+    def _edges(self, at: int, z: FloatArray, nodes: Nodes) -> tuple[FloatArray, FloatArray, BoolArray]:
+        """The edges of a layer, scaled; their errors; and the options that the cube alone does not exclude."""
+        frame, layer = self.frame, self.frame.cascade.layers[at]
+        assert layer.units is not None
+        o, error, strict = layer.options, frame.errors[at], layer.units.edges.strict
+        forms = o.rows(z)
+        lost = np.where(o.plus >= 0, error[o.plus], 0.0) + np.where(o.minus >= 0, error[o.minus], 0.0)
+        lost = np.broadcast_to(lost + 4e-16 * np.abs(o.offset), forms.shape[:2]).copy()
+        slopes = forms @ frame.slope
+        reach = np.abs(slopes).sum(axis=2)
+        middle = forms @ frame.shift
+        signs = layer.edge_signs(frame.bases[at], nodes.signs, len(z))
+        for k, q in zip(*np.nonzero((signs == UNKNOWN) & (np.abs(middle) + reach <= 8 * lost))):
+            signs[k, q] = self.settle.constant(at, nodes.pieces[k], int(q))
+        # an edge that is 0 on the cell holds where it is closed; without an interior a closed one may hold at its rim
+        holds = (signs == 1) | ((signs == 0) & ~strict)
+        fails = ((signs == -1) & (strict | self.settle.solid)) | ((signs == 0) & strict)
+        for mask, value in ((holds, 1.0), (fails, -1.0)):
+            forms[mask], middle[mask] = value * frame.trivial, value
+            slopes[mask], reach[mask], lost[mask] = 0.0, 0.0, 0.0
+        # trusted: nothing; an edge is excluded by its largest value on the cube, errors included
+        most = np.concatenate([middle + reach + lost + 1e-12 * (np.abs(middle) + reach), np.ones((len(z), 1))], axis=1)
+        norms = np.linalg.norm(slopes, axis=2)
+        norms = np.where(norms > 0, norms, 1.0)
+        forms, lost = forms / norms[:, :, None], lost / norms
+        ends = np.broadcast_to(frame.trivial, (len(z), 1, frame.trivial.size))
+        open_ = (most[:, o.edges] > 0).all(axis=2)
+        return (
+            np.concatenate([forms, ends], axis=1),
+            np.concatenate([lost, np.zeros((len(z), 1))], axis=1),
+            np.asarray(open_),
+        )
 
     def _leave(self, at: int, nodes: Nodes) -> Iterator[Found]:
         """Cells in which every unit of the layer has one option."""
         layer = self.frame.cascade.layers[at]
-        f = layer.forms
-        piece = np.zeros((len(nodes), f.units), dtype=np.int64)
-        k, option = np.nonzero(nodes.open)
-        piece[k, f.unit[option]] = f.piece[option]
-        z = nodes.maps[at]
-        if layer.selects:
-            h = np.take_along_axis(z, layer.chosen(piece)[:, :, None], axis=1)
-        else:
-            slope, intercept = layer.slopes(piece)
-            h = z * slope[:, :, None]
-            h[:, :, -1] += intercept
+        piece = self._pieces(layer, nodes.open)
         maps = {source: held for source, held in nodes.maps.items() if source != at}
+        signs = {source: held for source, held in nodes.signs.items() if source != at}
         if self._needed(at, at + 1):
-            maps[at] = h
-        none = np.zeros((len(nodes), 0))
+            maps[at], signs[at] = layer.after(nodes.maps[at], piece), layer.signs(nodes.signs[at], piece)
         yield from self._enter(
-            at + 1,
-            Nodes(
-                nodes.rows,
-                nodes.errors,
-                nodes.count,
-                none[:, :, None],
-                none,
-                none.astype(np.bool_),
-                none.astype(np.bool_),
-                np.concatenate([nodes.pieces, piece], axis=1),
-                maps,
-                nodes.pool,
-            ),
+            at + 1, replace(nodes, pieces=np.concatenate([nodes.pieces, piece], axis=1), maps=maps, signs=signs)
         )
 
-    def _leaf(self, nodes: Nodes) -> Found:
-        points = self.points.u[nodes.pool[:, 0]]
-        self.points.drop(nodes.pool[nodes.pool >= 0])
-        return Found(nodes.pieces, points, np.zeros(len(nodes), dtype=np.bool_))
+    def _pieces(self, layer: CellLayer, open_: BoolArray) -> IntArray:
+        """The piece of every unit that has one option, -1 for the others."""
+        assert layer.units is not None
+        piece = np.full((len(open_), layer.units.size), -1)
+        k, option = np.nonzero(open_)
+        piece[k, layer.options.unit[option]] = layer.options.piece[option]
+        return np.where(self._counts(layer, open_) == 1, piece, -1)
 
     # --- one step -----------------------------------------------------------------------------------------------
 
     def _step(self, at: int, nodes: Nodes) -> Iterator[Found]:
         layer = self.frame.cascade.layers[at]
+        nodes = self._likened(layer, nodes)
         member = self._member(layer, nodes)
-        seen = member.any(axis=2)
-        wanted = nodes.open & ~seen & ~nodes.asked
+        wanted = nodes.open & ~member.any(axis=2)
         busy = wanted.any(axis=1)
         if busy.any():
             k = np.flatnonzero(busy)
-            self.pending[at].append(self._asked(layer, nodes.take(k), wanted[k]))
+            self.pending[at].append(self._asked(at, nodes.take(k), wanted[k]))
         rest = np.flatnonzero(~busy)
         if not rest.size:
             return
-        # an option that nothing is known of is left out, and told
-        open_ = nodes.open[rest] & seen[rest]
-        nodes = Nodes(**{**_fields(nodes.take(rest)), "open": open_})
-        member = member[rest]
-        options = np.zeros((len(nodes), layer.forms.units), dtype=np.int64)
-        k, option = np.nonzero(open_)
-        np.add.at(options, (k, layer.forms.unit[option]), 1)
-        split = options > 1
+        nodes, member = nodes.take(rest), member[rest]
+        split = self._counts(layer, nodes.open) > 1
         ready = ~split.any(axis=1)
         if ready.any():
-            yield from self._leave(at, nodes.take(np.flatnonzero(ready)))
+            k = np.flatnonzero(ready)
+            yield from self._leave(at, self._certain(layer, nodes.take(k), member[k]))
         cut = np.flatnonzero(~ready)
         if cut.size:
             self.pending[at].append(self._cut(layer, nodes.take(cut), member[cut], split[cut]))
 
-    def _member(self, layer: UnitLayer, nodes: Nodes) -> BoolArray:
+    def _likened(self, layer: CellLayer, nodes: Nodes) -> Nodes:
+        """Units whose edges are those of another unit follow it."""
+        if not len(layer.options.like) or not self.settle.solid:
+            return nodes
+        mine, other = layer.options.like.T
+        open_ = nodes.open.copy()
+        open_[:, mine] &= nodes.open[:, other]
+        # a unit that is 0 on the cell is decided by itself
+        gone = (self._counts(layer, open_) == 0)[:, layer.options.unit]
+        return replace(nodes, open=np.where(gone, nodes.open, open_))
+
+    def _member(self, layer: CellLayer, nodes: Nodes) -> BoolArray:
         """Which points lie in which options: (B, O, P)."""
-        f = layer.forms
         y = self.points.y[np.maximum(nodes.pool, 0)]
         values = np.matmul(nodes.forms, y.transpose(0, 2, 1))
-        inside = np.broadcast_to((nodes.pool >= 0)[:, None, :], (len(nodes), f.unit.size, nodes.pool.shape[1]))
-        for r in range(f.rows.shape[1]):
-            sign = f.signs[:, r][None, :, None]
-            inside = inside & ((values[:, f.rows[:, r]] * sign > 0) | (sign == 0))
+        edges = layer.options.edges
+        inside = np.broadcast_to((nodes.pool >= 0)[:, None, :], (len(nodes), len(edges), nodes.pool.shape[1]))
+        for column in edges.T:
+            inside = inside & (values[:, column] > nodes.form_errors[:, column, None])
         return np.asarray(inside)
 
-    def _asked(self, layer: UnitLayer, nodes: Nodes, wanted: BoolArray) -> Nodes:
+    def _certain(self, layer: CellLayer, nodes: Nodes, member: BoolArray) -> Nodes:
+        """Cells whose units all have one option, with points only that are in all of these beyond any error.
+
+        Every option has some member, and no point is far outside of any: where none is in all, their middle is.
+        """
+        good = np.asarray((member | ~nodes.open[:, :, None]).all(axis=1) & (nodes.pool >= 0))
+        poor = np.flatnonzero(~good.any(axis=1))
+        pool = nodes.pool
+        if poor.size:
+            some = nodes.take(poor)
+            held = some.pool >= 0
+            middle = np.einsum(
+                "bp,bpn->bn", held / held.sum(axis=1, keepdims=True), self.points.u[np.maximum(some.pool, 0)]
+            )
+            pool, good = (
+                wider(pool, pool.shape[1] + 1).copy(),
+                np.column_stack([good, np.zeros(len(nodes), dtype=np.bool_)]),
+            )
+            pool[poor, -1] = self.points.add(middle, self.frame.lift(middle))
+            tried = replace(some, pool=pool[poor, -1:])
+            good[poor, -1] = np.asarray((self._member(layer, tried) | ~some.open[:, :, None]).all(axis=1))[:, 0]
+        self.points.drop(pool[(pool >= 0) & ~good])
+        order = np.argsort(~good, axis=1, kind="stable")
+        pool = np.take_along_axis(np.where(good, pool, -1), order, axis=1)
+        nodes = replace(nodes, pool=pool[:, : max(int(good.sum(axis=1).max(initial=0)), 1)])
+        lost = ~good.any(axis=1)
+        for node in np.flatnonzero(lost).tolist():
+            self._doubt(layer, nodes.open[node])
+        return nodes.take(np.flatnonzero(~lost))
+
+    def _asked(self, at: int, nodes: Nodes, wanted: BoolArray) -> Nodes:
         """Ask every cell about the first of its options in question, or about several where few cells wait."""
+        layer = self.frame.cascade.layers[at]
         most = max(1, BATCH // len(nodes))
-        rank = np.cumsum(wanted, axis=1)
-        k, option = np.nonzero(wanted & (rank <= most))
+        k, option = np.nonzero(wanted & (np.cumsum(wanted, axis=1) <= most))
         there, absent, points = self._ask(layer, nodes, k, option)
-        open_, asked = nodes.open.copy(), nodes.asked.copy()
+        open_ = nodes.open.copy()
         open_[k[absent], option[absent]] = False
-        unknown = ~(there | absent)
-        asked[k[unknown], option[unknown]] = True
+        for i in np.flatnonzero(~(there | absent)).tolist():
+            point = self._settled(at, nodes.take(k[[i]]), open_[k[i]], int(option[i]))
+            if point is None:
+                # absent, or handled apart, or in doubt: in any case no cell of this search
+                open_[k[i], option[i]] = False
+            else:
+                there[i], points[i] = True, point
         found = points[there]
         where = self.points.add(found, self.frame.lift(found))
         owner = k[there]
         # the place of each among the new points of its cell
         order = np.arange(owner.size) - np.searchsorted(owner, owner)
-        used = (nodes.pool >= 0).sum(axis=1)
-        slot = used[owner] + order
+        slot = (nodes.pool >= 0).sum(axis=1)[owner] + order
         pool = wider(nodes.pool, int(slot.max(initial=-1)) + 1).copy()
         pool[owner, slot] = where
-        return Nodes(**{**_fields(nodes), "open": open_, "asked": asked, "pool": pool})
+        nodes = replace(nodes, open=open_, pool=pool)
+        return nodes.take(self._inhabited(layer, nodes))
+
+    def _settled(self, at: int, node: Nodes, open_: BoolArray, option: int) -> FloatArray | None:
+        """A point of one cell in an option of which `Sides` could not tell; None where there is none to go on with."""
+        layer = self.frame.cascade.layers[at]
+        o = layer.options
+        chosen = open_ & ((o.unit != o.unit[option]) | (np.arange(open_.size) == option))
+        edges = o.edges[option][o.edges[option] < o.plus.size]
+        rows = np.concatenate([node.rows[0, : node.count[0]], node.forms[0, edges]])
+        errors = np.concatenate([node.errors[0, : node.count[0]], node.form_errors[0, edges]])
+        decided = np.concatenate([node.pieces[0], self._pieces(layer, chosen[None])[0]])
+        answer = self.settle.ask(rows, errors, decided)
+        if answer.doubtful:
+            self._doubt(layer, chosen)
+        return answer.point
+
+    def _doubt(self, layer: CellLayer, open_: BoolArray) -> None:
+        """One cell stays open; it may hold as many regions as its units, and those of later layers, have options."""
+        layers = self.frame.cascade.layers
+        left = [self._counts(layer, open_[None])[0]]
+        left += [np.bincount(rest.options.unit) for rest in layers[layers.index(layer) + 1 :]]
+        self.doubts += 1
+        self.hidden += math.prod(int(n) for n in np.concatenate(left))
 
     def _ask(
-        self, layer: UnitLayer, nodes: Nodes, k: IntArray, option: IntArray
+        self, layer: CellLayer, nodes: Nodes, k: IntArray, option: IntArray
     ) -> tuple[BoolArray, BoolArray, FloatArray]:
-        """Whether cell k reaches an option, row by row of the option: there, absent, points."""
-        f = layer.forms
+        """Whether cell k reaches an option, edge by edge of the option: there, absent, points."""
         held = nodes.pool >= 0
         weight = held / held.sum(axis=1, keepdims=True)
         middle = np.matmul(weight[:, None, :], self.points.u[np.maximum(nodes.pool, 0)])[:, 0]
         rows, errors, points = nodes.rows[k], nodes.errors[k], middle[k]
         there, absent = np.ones(k.size, dtype=np.bool_), np.zeros(k.size, dtype=np.bool_)
-        for r in range(f.rows.shape[1]):
-            sign = f.signs[option, r]
-            form = nodes.forms[k, f.rows[option, r]] * sign[:, None]
-            error = nodes.form_errors[k, f.rows[option, r]]
-            open_ = np.flatnonzero(there & (sign != 0))
-            if open_.size:
-                reply = self.sides.ask(
-                    Questions(rows[open_], errors[open_], form[open_], error[open_], points[open_])
-                )
-                there[open_], absent[open_] = reply.there, reply.absent
-                points[open_] = reply.points
-            if r + 1 < f.rows.shape[1]:
-                form = np.where(sign[:, None] != 0, form, self.frame.trivial)
+        columns = layer.options.edges[option].T
+        for r, edge in enumerate(columns):
+            form, error = nodes.forms[k, edge], nodes.form_errors[k, edge]
+            asked = np.flatnonzero(there & (edge < layer.options.plus.size))
+            if asked.size:
+                questions = Questions(rows[asked], errors[asked], form[asked], error[asked], points[asked])
+                reply = self.sides.ask(questions)
+                there[asked], absent[asked], points[asked] = reply.there, reply.absent, reply.points
+            if r + 1 < len(columns):
                 rows = np.concatenate([rows, form[:, None]], axis=1)
-                errors = np.concatenate([errors, np.where(sign != 0, error, 0.0)[:, None]], axis=1)
-        return there & ~absent, absent, points
+                errors = np.concatenate([errors, error[:, None]], axis=1)
+        return there, absent, points
 
-    def _cut(self, layer: UnitLayer, nodes: Nodes, member: BoolArray, split: BoolArray) -> Nodes:
+    def _cut(self, layer: CellLayer, nodes: Nodes, member: BoolArray, split: BoolArray) -> Nodes:
         """Cut every cell by the first unit that has several options."""
-        f = layer.forms
+        o = layer.options
         unit = split.argmax(axis=1)
-        k, option = np.nonzero(nodes.open & (f.unit[None, :] == unit[:, None]))
+        k, option, factor = self._followed(*np.nonzero(nodes.open & (o.unit[None, :] == unit[:, None])))
         child = nodes.take(k)
-        open_ = child.open & ((f.unit[None, :] != unit[k][:, None]) | (np.arange(f.unit.size)[None, :] == option[:, None]))
+        child = replace(child, weight=child.weight * factor)
+        other = (o.unit[None, :] == unit[k][:, None]) & (np.arange(o.unit.size)[None, :] != option[:, None])
         mine = member[k, option]
-        pool = np.where(mine, child.pool, -1)
         order = np.argsort(~mine, axis=1, kind="stable")
-        pool = np.take_along_axis(pool, order, axis=1)
-        lost = child.pool[~mine & (child.pool >= 0)]
-        del lost  # they are in the other parts
+        pool = np.take_along_axis(np.where(mine, child.pool, -1), order, axis=1)
         pool = pool[:, : max(int(mine.sum(axis=1).max()), 1)]
-        width = f.rows.shape[1]
-        count = child.count
+        # a point on an edge belongs to no part
+        self.points.drop(nodes.pool[(nodes.pool >= 0) & ~_any(member, k, option, len(nodes))])
+        width, count = o.edges.shape[1], child.count
         rows, errors = grown(child.rows, child.errors, int(count.max()) + width, self.frame.trivial)
         rows, errors = rows.copy(), errors.copy()
-        for r in range(width):
-            sign = f.signs[option, r]
-            some = np.flatnonzero(sign != 0)
-            q = f.rows[option[some], r]
-            rows[some, count[some]] = nodes.forms[k[some], q] * sign[some][:, None]
-            errors[some, count[some]] = nodes.form_errors[k[some], q]
-            count = count + (sign != 0)
-        return Nodes(
-            **{**_fields(child), "rows": rows, "errors": errors, "count": count, "open": open_, "pool": pool}
-        )
+        for edge in o.edges[option].T:
+            some = np.flatnonzero(edge < o.plus.size)
+            rows[some, count[some]] = child.forms[some, edge[some]]
+            errors[some, count[some]] = child.form_errors[some, edge[some]]
+            count = count + (edge < o.plus.size)
+        return replace(child, rows=rows, errors=errors, count=count, open=child.open & ~other, pool=pool)
+
+    def _followed(self, k: IntArray, option: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
+        """Which of the options of a cut (cell, option) are searched, and how many each stands for: all, for themselves.
+
+        Args:
+            k: sorted.
+        """
+        return k, option, np.ones(k.size)
 
 
-def _fields(nodes: Nodes) -> dict[str, object]:
-    return {name: getattr(nodes, name) for name in Nodes.__dataclass_fields__}
+def _any(member: BoolArray, k: IntArray, option: IntArray, count: int) -> BoolArray:
+    """Which points of each cell lie in one of the options that it is cut into: (B, P)."""
+    found = np.zeros((count, member.shape[2]), dtype=np.bool_)
+    np.logical_or.at(found, k, member[k, option])
+    return found

@@ -13,26 +13,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.regions.cells.frame import Frame
 
-Floats = npt.NDArray[Any]
-"""float32 or float64."""
-
 STEPS = 60
-"""Interior-point steps of a question before it is given to a solver; all but one in a thousand end within twenty."""
+"""Interior-point steps of a question before it is given up; most end after three, nearly all within twenty."""
 
-CENTRING = 0.1
-"""Part of the complementarity that a step aims at."""
+CENTRING, FIRST, BACK_OFF = 0.2, 1e-2, 0.997
+"""What a step aims at, as a part of the complementarity; that of the start; how far towards the border a step goes."""
 
-BACK_OFF = 0.95
-"""Part of the way to the border that a step goes."""
+RAISED = 1e-12
+"""Part by which the diagonal of a system is raised that is singular to rounding."""
+
+SMALLEST = 1e-13
+"""Slack, and gap between value and bound, below which double precision tells nothing any more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,19 +83,22 @@ class Sides:
 
     frame: Frame
     tolerance: float = 1e-9
-    work: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("asked", "steps", "single", "open"), 0))
+    work: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("asked", "steps", "open"), 0))
+
+    @cached_property
+    def _back(self) -> FloatArray:
+        return self.frame.slope.T.copy()
 
     @cached_property
     def _moving(self) -> IntArray:
         return np.flatnonzero((self.frame.slope != 0).any(axis=1))
 
     @cached_property
-    def _pairs(self) -> tuple[IntArray, IntArray, dict[Any, Floats]]:
-        """Products of every two moving rows of the slope: (n, pairs), per precision."""
+    def _pairs(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """Products of every two moving rows of the slope: the rows i, j of each pair, and (n, pairs)."""
         i, j = np.triu_indices(self._moving.size)
         rows = self.frame.slope[self._moving]
-        product = (rows[i] * rows[j]).T.copy()
-        return i, j, {np.float32: product.astype(np.float32), np.float64: product}
+        return self._moving[i], self._moving[j], (rows[i] * rows[j]).T.copy()
 
     def absent(self, questions: Questions, multipliers: FloatArray) -> BoolArray:
         """Whether multipliers prove, rounding included, that a cell does not reach the other side.
@@ -123,104 +124,98 @@ class Sides:
 
     def ask(self, questions: Questions) -> Replies:
         """Reply to each question, or leave it open."""
-        count = len(questions.form)
-        self.work["asked"] += count
-        there, absent = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
-        points = questions.start.copy()
-        left = np.arange(count)
-        for precision in (np.float32, np.float64):
-            if not left.size:
-                break
-            if precision is np.float64:
-                self.work["single"] += left.size
-            found = self._interior(questions.take(left), precision)
-            there[left], absent[left], points[left] = found.there, found.absent, found.points
-            left = left[~(found.there | found.absent)]
-        self.work["open"] += left.size
-        return Replies(there, absent, points)
-
-    def _interior(self, questions: Questions, precision: type[Any]) -> Replies:
         frame, count = self.frame, len(questions.form)
         there, absent = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_)
         points = questions.start.copy()
+        rows, form = questions.rows, questions.form
+        m, n = rows.shape[1], frame.width
+        slope, shift, back = frame.slope, frame.shift, self._back
+        u = np.clip(questions.start, -1 + 1e-6, 1 - 1e-6)
+        y = u @ back + shift
+        slack = np.maximum(_times(rows, y), self.tolerance)
+        # multipliers of the rows and of both faces of the cube, all at one complementarity
+        lam, low, high = np.minimum(FIRST / slack, 1e3), FIRST / (1 + u), FIRST / (1 - u)
         alive = np.arange(count)
-        slope, shift = frame.slope.astype(precision), frame.shift.astype(precision)
-        backward = slope.T.copy()
-        i, j, products = self._pairs
-        product, moving = products[precision], self._moving
-        single = precision is np.float32
-        small, floor = (1e-5, 1e-6) if single else (1e-9, 1e-13)
-        rows, form = questions.rows.astype(precision), questions.form.astype(precision)
-        u = np.clip(questions.start, -1 + 1e-6, 1 - 1e-6).astype(precision)
-        y = u @ backward + shift
-        slack = np.maximum(_times(rows, y), small)
-        mu = precision(1e-2)
-        lam = np.minimum(mu / slack, 1e3).astype(precision)
-        low, high = mu / (1 + u), mu / (1 - u)
-        m, n = rows.shape[1], u.shape[1]
-        diagonal = np.arange(m)
-        for step in range(STEPS if not single else 24):
-            v = form + _times(rows.transpose(0, 2, 1), lam)
-            g = v @ slope
-            bound = v @ shift + np.abs(g).sum(axis=1)
+        self.work["asked"] += count
+        for _ in range(STEPS):
+            transposed = rows.transpose(0, 2, 1)
+            v = form + _times(transposed, lam)
+            bound = v @ shift + np.abs(v @ slope).sum(axis=1)
             value = (form * y).sum(axis=1)
-            reached = (value > 4 * small) & (slack > small).all(axis=1)
-            excluded = (bound < -small * (1 + lam.sum(axis=1))) & ~reached
-            # what this precision cannot tell any more is left to the next
-            blurred = ~((slack.min(axis=1, initial=1.0) > floor) & (bound - value > floor) & (np.abs(bound) < 1e30))
-            done = reached | excluded | blurred
+            inside = slack.min(axis=1, initial=np.inf)
+            reached = (value > 4 * self.tolerance) & (inside > self.tolerance)
+            excluded = (bound < -self.tolerance * (1 + lam.sum(axis=1))) & ~reached
+            lost = ~((inside > SMALLEST) & (bound - value > SMALLEST) & (np.abs(bound) < 1e30))
+            done = reached | excluded | lost
             if done.any():
                 k = np.flatnonzero(done)
                 part, which = questions.take(alive[k]), alive[k]
-                candidate = u[k].astype(np.float64)
-                yes = reached[k] & self.inside(part, candidate)
-                no = excluded[k] & self.absent(part, lam[k].astype(np.float64))
-                there[which], absent[which] = yes, no
-                points[which[yes]] = candidate[yes]
-                # what double precision does not confirm is left to it
+                yes = reached[k] & self.inside(part, u[k])
+                there[which], absent[which] = yes, excluded[k] & self.absent(part, lam[k])
+                points[which[yes]] = u[k[yes]]
                 keep = np.flatnonzero(~done)
+                alive = alive[keep]
                 if not keep.size:
                     break
-                alive = alive[keep]
                 u, y, slack, lam, low, high = (a[keep] for a in (u, y, slack, lam, low, high))
-                rows, form, v = rows[keep], form[keep], v[keep]
+                rows, form = rows[keep], form[keep]
+                transposed = rows.transpose(0, 2, 1)
             self.work["steps"] += alive.size
             below, above = 1 + u, 1 - u
-            mu = ((lam * slack).sum(axis=1) + (low * below + high * above).sum(axis=1)) / (m + 2 * n)
-            aim = CENTRING * mu[:, None]
-            inverse = 1 / (low / below + high / above)
+            mean = ((lam * slack).sum(axis=1) + (low * below + high * above).sum(axis=1)) / (m + 2 * n)
+            aim = CENTRING * mean[:, None]
+            curve = 1 / (low / below + high / above)
             towards = aim / slack
-            rhs = (form + _times(rows.transpose(0, 2, 1), towards)) @ slope + aim / below - aim / above
-            spread = np.zeros((alive.size, frame.shift.size, frame.shift.size))
-            pair = inverse @ product
-            spread[:, moving[i], moving[j]] = pair
-            spread[:, moving[j], moving[i]] = pair
-            # scaled by the square root of lam / slack the system is the identity plus a positive matrix
-            scale = np.sqrt(lam / slack, dtype=np.float64)
-            scaled = rows * scale[:, :, None]
-            normal = np.matmul(np.matmul(scaled, spread), scaled.transpose(0, 2, 1))
-            normal[:, diagonal, diagonal] += 1.0
-            moved = inverse * rhs
-            right = _times(scaled, (moved @ backward).astype(np.float64))
-            weight = (scale * np.linalg.solve(normal, right[:, :, None])[:, :, 0]).astype(precision)
-            du = moved - inverse * (_times(rows.transpose(0, 2, 1), weight) @ slope)
-            dy = du @ backward
+            moved = curve * ((form + _times(transposed, towards)) @ slope + aim / below - aim / above)
+            weight = self._weights(rows, curve, lam / slack, moved @ back)
+            du = moved - curve * (_times(transposed, weight) @ slope)
+            dy = du @ back
             ds = _times(rows, dy)
             dlam = towards - lam - lam / slack * ds
             dlow = aim / below - low - low / below * du
             dhigh = aim / above - high + high / above * du
-            primal = np.maximum(np.maximum((-du / below).max(axis=1), (du / above).max(axis=1)), 1e-12)
-            dual = np.maximum(np.maximum((-dlow / low).max(axis=1), (-dhigh / high).max(axis=1)), 1e-12)
-            if m:
-                primal = np.maximum(primal, (-ds / slack).max(axis=1))
-                dual = np.maximum(dual, (-dlam / lam).max(axis=1))
-            primal = np.minimum(1, BACK_OFF / primal)[:, None].astype(precision)
-            dual = np.minimum(1, BACK_OFF / dual)[:, None].astype(precision)
+            primal = _longest((du, below), (-du, above), (ds, slack))
+            dual = _longest((dlow, low), (dhigh, high), (dlam, lam))
             u, y, slack = u + primal * du, y + primal * dy, slack + primal * ds
             lam, low, high = lam + dual * dlam, low + dual * dlow, high + dual * dhigh
+        self.work["open"] += int((~(there | absent)).sum())
         return Replies(there, absent, points)
 
+    def _weights(self, rows: FloatArray, curve: FloatArray, ratio: FloatArray, right: FloatArray) -> FloatArray:
+        """w with (C slope D slope' C' + S / lam) w = C right, all cells at once: (B, m).
 
-def _times(a: Floats, x: Floats) -> Floats:
+        Args:
+            curve: (B, n) the diagonal of D.
+            ratio: (B, m) lam / S.
+        """
+        d = self.frame.shift.size
+        i, j, products = self._pairs
+        spread = np.zeros((len(rows), d, d))
+        pair = curve @ products
+        spread[:, i, j] = pair
+        spread[:, j, i] = pair
+        # in the scale of sqrt(lam / S) the system is the identity plus a positive matrix
+        scale = np.sqrt(ratio)
+        scaled = rows * scale[:, :, None]
+        normal = np.matmul(np.matmul(scaled, spread), scaled.transpose(0, 2, 1))
+        right = _times(scaled, right)[:, :, None]
+        diagonal = np.arange(rows.shape[1])
+        normal[:, diagonal, diagonal] += 1.0
+        try:
+            solved = np.linalg.solve(normal, right)[:, :, 0]
+        except np.linalg.LinAlgError:
+            # so large a matrix that the identity is lost in rounding
+            normal[:, diagonal, diagonal] *= 1.0 + RAISED
+            solved = np.linalg.solve(normal, right)[:, :, 0]
+        return np.asarray(scale * solved)
+
+
+def _times(a: FloatArray, x: FloatArray) -> FloatArray:
     """a[b] @ x[b] for every b."""
-    return np.matmul(a, x[:, :, None])[:, :, 0]
+    return np.asarray(np.matmul(a, x[:, :, None])[:, :, 0])
+
+
+def _longest(*parts: tuple[FloatArray, FloatArray]) -> FloatArray:
+    """The longest step, at most 1, that keeps every value + step * change positive: (B, 1)."""
+    fastest = np.max([(-change / value).max(axis=1, initial=1e-12) for change, value in parts], axis=0)
+    return np.asarray(np.minimum(1.0, BACK_OFF / fastest)[:, None])

@@ -1,0 +1,303 @@
+"""Linear regions along circles and arcs x(s) = c + cos(s) a + sin(s) b: every transition in closed form.
+
+Where no unit changes its piece, every value of the network is A cos s + B sin s + C. A break is met where
+R cos(s - phi) = break - C with R e^(i phi) = A + i B: at no more than two angles. So arcs need no discretisation, and
+the sweep holds A, B and C for every piece, node by node. The arc between two points of Raghu et al. 2017 (section 2.2),
+cos(pi t / 2) x_0 + sin(pi t / 2) x_1, is `arc(net, 0, x_0, x_1)`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reludsl.backend import BoolArray, FloatArray, IntArray
+from reludsl.errors import InvalidInput
+from reludsl.layers import Activation, AffineLayer, MaxLayer, elementwise
+from reludsl.network import INPUT, Network
+from reludsl.regions.forms import Basis, forms, held
+from reludsl.regions.path import CLOSE, Path
+from reludsl.regions.sweep import Events
+from reludsl.regions.units import TOLERANCE, Part, Plan, plan
+
+CHUNK = 20
+"""Arcs that are swept at once."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Arcs(Path):
+    """Arcs, cut where a unit changes its piece (see `Path`); s is the angle.
+
+    Args:
+        centre, cosine, sine: (curves, inputs) c, a and b.
+    """
+
+    centre: FloatArray
+    cosine: FloatArray
+    sine: FloatArray
+
+    def at(self, point: IntArray) -> FloatArray:
+        """The input at some points, by number: (m, inputs)."""
+        return self._at(self.chain[point], self.s[point])
+
+    def _at(self, curve: IntArray, angle: FloatArray) -> FloatArray:
+        cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+        return np.asarray(self.centre[curve] + cos * self.cosine[curve] + sin * self.sine[curve])
+
+    def lengths(self, order: int = 8) -> FloatArray:
+        """(curves, nodes with units + 2) how long the curve is at the input, behind every node with units, and at the
+        output, in the Euclidean norm: Gauss's rule on every piece, where the speed is smooth.
+
+        Args:
+            order: of the rule.
+        """
+        left, right, chain = self.stretches
+        pieces = self.pieces_of(np.arange(len(left)))
+        split = self.plan.split(pieces)
+        total = np.zeros((self.curves, len(self.plan.parts) + 2))
+        weight = np.zeros((1, 1))
+        for node, share in zip(*np.polynomial.legendre.leggauss(order)):
+            half = 0.5 * (self.s[right] - self.s[left])
+            angle = self.s[left] + (1 + node) * half
+            speed = np.cos(angle)[:, None] * self.sine[chain] - np.sin(angle)[:, None] * self.cosine[chain]
+            at = [speed]
+            for part, form in forms(self.plan, Basis(speed[:, None, :], np.zeros(1)), pieces):
+                if part is None:
+                    at.append(form.value[:, 0])
+                else:
+                    layer = self.network.by_name[part.name].layer
+                    at.append(held(layer, form, split[part.number], weight)[0][:, 0])
+            for k, v in enumerate(at):
+                total[:, k] += np.bincount(chain, share * half * np.linalg.norm(v, axis=1), self.curves)
+        return total
+
+
+def arc(
+    network: Network,
+    centre: FloatArray | float,
+    cosine: FloatArray,
+    sine: FloatArray,
+    *,
+    angles: tuple[float, float] = (0.0, 0.5 * math.pi),
+    tolerance: float = TOLERANCE,
+) -> Arcs:
+    """Every breakpoint on c + cos(s) a + sin(s) b for `angles[0] <= s <= angles[1]`.
+
+    Args:
+        centre, cosine, sine: c, a and b, (arcs, inputs) or one point each; a number for c means it in every coordinate.
+        angles: in radians; (0, 2 pi) is the whole circle.
+
+    Raises:
+        InvalidInput: shapes that do not fit, numbers that are not finite, angles that do not increase or turn round
+            more than once.
+
+    >>> from reludsl.layers import Affine, relu
+    >>> net = Network.chain([Affine(np.eye(2), np.array([-0.5, 0.0])), relu], (2,))
+    >>> found = arc(net, 0.0, np.array([1.0, 0.0]), np.array([0.0, 1.0]), angles=(0.0, 2 * math.pi))
+    >>> (found.s / math.pi).round(4), found.pieces
+    (array([0.    , 0.3333, 1.    , 1.6667, 2.    ]), array([4]))
+    """
+    a, b = network.batch(cosine), network.batch(sine)
+    middle = np.asarray(centre, dtype=np.float64)
+    c = network.batch(middle) if middle.ndim else np.full(a.shape, middle)
+    if not a.shape == b.shape == c.shape:
+        raise InvalidInput(
+            f"there are {len(c)} centres, {len(a)} and {len(b)} half axes; an arc needs one of each: give as many"
+        )
+    low, high = angles
+    if not (np.isfinite([c, a, b]).all() and low < high <= low + 2 * math.pi * (1 + 1e-12)):
+        raise InvalidInput(
+            f"an arc goes from {low:g} to {high:g}, and its points must be finite; give finite points and two angles "
+            "in radians that increase by no more than 2 pi"
+        )
+    own = plan(network)
+    found = [
+        _Arcs(own, c[k : k + CHUNK], a[k : k + CHUNK], b[k : k + CHUNK], (low, high), tolerance)
+        for k in range(0, len(a), CHUNK)
+    ]
+    joined = [sweep.run() for sweep in found]
+    shift = np.cumsum([0, *(len(s) for s, _, _ in joined)])
+    events = Events.joined(
+        [Events(k + e.point, e.unit, e.before, e.after) for k, (_, _, e) in zip(shift.tolist(), joined)]
+    )
+    sizes = np.concatenate([size for _, size, _ in joined])
+    return Arcs(
+        network=network,
+        s=np.concatenate([s for s, _, _ in joined]),
+        offsets=np.concatenate([[0], np.cumsum(sizes)]),
+        start=np.concatenate([sweep.start for sweep in found]),
+        point=events.point,
+        unit=events.unit,
+        before=events.before,
+        after=events.after,
+        centre=c,
+        cosine=a,
+        sine=b,
+    )
+
+
+@dataclass(slots=True, eq=False)
+class _Arcs:
+    """Intervals of some arcs, in order, and the coefficients of every value that is still needed on them.
+
+    Args:
+        live: (intervals, 3, n) A, B and C, by node.
+        left, right: the angles of every interval.
+        number: of the point on its left.
+    """
+
+    plan: Plan
+    centre: FloatArray
+    cosine: FloatArray
+    sine: FloatArray
+    angles: tuple[float, float]
+    tolerance: float
+    live: dict[str, FloatArray] = field(init=False)
+    left: FloatArray = field(init=False)
+    right: FloatArray = field(init=False)
+    chain: IntArray = field(init=False)
+    number: IntArray = field(init=False)
+    born: int = field(init=False)
+    start: IntArray = field(init=False)
+    events: list[Events] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        count = len(self.centre)
+        self.live = {INPUT: np.stack([self.cosine, self.sine, self.centre], axis=1)}
+        self.left, self.right = (np.full(count, float(angle)) for angle in self.angles)
+        self.chain = np.arange(count)
+        self.number, self.born = np.arange(count), count
+        self.start = np.zeros((count, self.plan.units), dtype=np.int64)
+
+    def run(self) -> tuple[FloatArray, IntArray, Events]:
+        """The angles of all points, how many each arc has, and what happens at them."""
+        network = self.plan.network
+        for step in self.plan.steps:
+            node, layer = step.node, step.node.layer
+            given = network.gather(node, self.live)
+            self.live = {name: self.live[name] for name in step.kept}
+            if isinstance(layer, AffineLayer):
+                value = layer.apply(given.reshape(-1, given.shape[-1])).reshape(len(given), 3, -1)
+                value = value + np.array([[0.0], [0.0], [1.0]]) * layer.bias
+            else:
+                assert step.part is not None
+                self.live[""] = given
+                if isinstance(layer, MaxLayer):
+                    value = self._maximum(layer, step.part)
+                else:
+                    assert elementwise(layer)
+                    value = self._activation(layer, step.part)
+                del self.live[""]
+            self.live[node.name] = value
+        count = np.bincount(self.chain)
+        last = np.cumsum(count)
+        s = np.insert(self.left, last, self.angles[1])
+        place = np.empty(self.born, dtype=np.int64)
+        place[self.number] = np.arange(len(self.number)) + self.chain
+        every = Events.joined(self.events)
+        order = np.argsort(place[every.point], kind="stable")
+        return (
+            s,
+            count + 1,
+            Events(place[every.point][order], *(c[order] for c in (every.unit, every.before, every.after))),
+        )
+
+    def _activation(self, layer: Activation, part: Part) -> FloatArray:
+        breaks = layer.breaks_at(part.size)
+        self._split([self.live[""] - _constant(b) for b in breaks])
+        given = self.live[""]
+        piece = np.zeros((len(given), part.size), dtype=np.int64)
+        for b in breaks:
+            piece += self._above(given - _constant(b))
+        self._note(part, piece)
+        slope, intercept = layer.slope_of(piece), layer.intercept_of(piece)
+        value = slope[:, None, :] * given
+        value[:, 2] += intercept
+        return value
+
+    def _maximum(self, layer: MaxLayer, part: Part) -> FloatArray:
+        oldest = self.born
+        piece = np.zeros((len(self.left), part.size), dtype=np.int64)
+        for j in range(1, part.pieces):
+            parent = self._split([self._ahead(layer, piece, j)])
+            piece = piece[parent]
+            piece = np.where(self._above(self._ahead(layer, piece, j)), j, piece)
+        self._note(part, piece)
+        # points at which no unit changed its piece in the end
+        same = np.concatenate([[False], (piece[1:] == piece[:-1]).all(axis=1)])
+        needed = ~(same & (self.number >= oldest))
+        self.right = self.right[np.concatenate([np.flatnonzero(needed)[1:], [len(needed)]]) - 1]
+        self._take(np.flatnonzero(needed))
+        copied = layer.windows[np.arange(part.size), piece[needed]]
+        return np.take_along_axis(self.live[""], copied[:, None, :], axis=2)
+
+    def _ahead(self, layer: MaxLayer, piece: IntArray, j: int) -> FloatArray:
+        """How far place j of every window is above the largest place before it."""
+        given = self.live[""]
+        best = layer.windows[np.arange(piece.shape[1]), piece]
+        return np.asarray(given[:, :, layer.windows[:, j]] - np.take_along_axis(given, best[:, None, :], axis=2))
+
+    def _note(self, part: Part, piece: IntArray) -> None:
+        begin = np.searchsorted(self.chain, np.arange(len(self.start)))
+        self.start[:, part.first : part.first + part.size] = piece[begin]
+        interval, unit = np.nonzero(piece[1:] != piece[:-1])
+        inside = self.chain[interval] == self.chain[interval + 1]
+        interval, unit = interval[inside], unit[inside]
+        before, after = piece[interval, unit], piece[interval + 1, unit]
+        self.events.append(Events(self.number[interval + 1], part.first + unit, before, after))
+
+    def _above(self, height: FloatArray) -> BoolArray:
+        """Whether A cos s + B sin s + C > 0 in the middle of each interval; it has no root inside."""
+        middle = 0.5 * (self.left + self.right)[:, None]
+        size = np.abs(height).sum(axis=1)
+        value = np.cos(middle) * height[:, 0] + np.sin(middle) * height[:, 1] + height[:, 2]
+        return np.asarray(value > self.tolerance * size)
+
+    def _split(self, heights: list[FloatArray]) -> IntArray:
+        """Cut the intervals at all roots; for every new interval the number of the old one."""
+        interval, angle = (
+            np.concatenate(column)
+            for column in zip((np.zeros(0, dtype=np.int64), np.zeros(0)), *(self._roots(h) for h in heights))
+        )
+        order = np.lexsort((angle, interval))
+        interval, angle = interval[order], angle[order]
+        # roots of several units at one angle are one point
+        fresh = np.ones(interval.size, dtype=np.bool_)
+        fresh[1:] = (interval[1:] != interval[:-1]) | (angle[1:] - angle[:-1] > CLOSE)
+        interval, angle = interval[fresh], angle[fresh]
+        count = np.bincount(interval, minlength=len(self.left))
+        parent = np.repeat(np.arange(len(self.left)), count + 1)
+        place = interval + 1 + np.arange(interval.size)
+        right = self.right
+        self._take(parent)
+        self.left[place] = angle
+        self.number[place] = self.born + np.arange(interval.size)
+        self.born += interval.size
+        self.right = right[parent]
+        self.right[place - 1] = angle
+        return parent
+
+    def _roots(self, height: FloatArray) -> tuple[IntArray, FloatArray]:
+        a, b, c = np.moveaxis(height, 1, 0)
+        interval, unit = np.nonzero(np.abs(c) < np.hypot(a, b))
+        a, b, c = a[interval, unit], b[interval, unit], c[interval, unit]
+        middle, spread = np.arctan2(b, a), np.arccos(-c / np.hypot(a, b))
+        left, right = self.left[interval], self.right[interval]
+        found = []
+        for angle in (middle - spread, middle + spread):
+            turned = left + np.mod(angle - left, 2 * math.pi)
+            inside = (turned > left + CLOSE) & (turned < right - CLOSE)
+            found.append((interval[inside], turned[inside]))
+        (first, one), (second, other) = found
+        return np.concatenate([first, second]), np.concatenate([one, other])
+
+    def _take(self, index: IntArray) -> None:
+        self.live = {name: value[index] for name, value in self.live.items()}
+        self.left, self.chain, self.number = self.left[index], self.chain[index], self.number[index]
+
+
+def _constant(b: FloatArray) -> FloatArray:
+    """A break as the coefficients of a constant: (3, n)."""
+    return np.stack([np.zeros_like(b), np.zeros_like(b), b])

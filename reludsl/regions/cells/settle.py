@@ -1,0 +1,256 @@
+"""What the batches leave open, one question at a time: a linear program first, then rational arithmetic.
+
+The linear program maximises the least slack t over the rows of a cell and of the option that is asked about. Its point
+or its multipliers are held against the same proofs as those of a batch. Where t is 0 to rounding, the rows touch: two
+units share an edge, or three meet in a point. Then the rows are written down in rationals and
+
+    max t   over the domain, rows >= t
+
+is solved exactly (`reludsl.exact_lp`), where the program is small enough for that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+from scipy import sparse
+
+from reludsl.backend import Backend, BoolArray, FloatArray, IntArray, Limits, Matrix, Sense, Status
+from reludsl.domain import Polytope, Space
+from reludsl.exact import ExactArray, exactly
+from reludsl.exact_lp import ExactLP, solve_exact
+from reludsl.regions.cell import Cell, exact_cell
+from reludsl.regions.cells.cascade import UNKNOWN
+from reludsl.regions.cells.frame import Frame
+from reludsl.regions.cells.sides import Questions, Sides
+
+MOST_EXACT = 1_500
+"""Coefficients of the largest program that is solved in rationals; a dozen rows over 784 inputs take minutes."""
+
+EXACT_SECONDS = 20.0
+"""For one program in rationals."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settled:
+    """A point of the cube in the cell; or that nothing was decided; or neither: there is no such cell."""
+
+    point: FloatArray | None = None
+    doubtful: bool = False
+
+
+@dataclass(eq=False)
+class Settle:
+    """Decides single questions.
+
+    Args:
+        solid: cells without an interior are no cells. Otherwise their patterns are noted in `flat`.
+        flat: patterns of cells without an interior.
+        work: linear programs, rational programs.
+    """
+
+    frame: Frame
+    sides: Sides
+    backend: Backend
+    solid: bool = True
+    flat: list[IntArray] = field(default_factory=list)
+    work: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("linear programs", "rational programs"), 0))
+    _signs: dict[tuple[int, int, bytes], int] = field(default_factory=dict)
+
+    @property
+    def _exact(self) -> bool:
+        """Whether the rows of the search are the network's own: composing several affine layers rounds."""
+        return all(layer.exact for layer in self.frame.cascade.layers)
+
+    def constant(self, at: int, pieces: IntArray, q: int) -> int:
+        """The sign of edge q of a layer where it is one number on a cell, in rationals; UNKNOWN where it is not.
+
+        Args:
+            pieces: of all units of the earlier layers.
+        """
+        key = at, q, pieces.tobytes()
+        if not self._exact:
+            return UNKNOWN
+        if key not in self._signs:
+            layers = self.frame.cascade.unit_layers
+            edges = layers[at].edges
+            partial = np.full(layers[at].size, -1)
+            partial[edges.unit[q]] = edges.piece[q]
+            cell = exact_cell(self.frame.cascade.network, layers, np.concatenate([pieces, partial]))
+            own = np.flatnonzero((edges.unit == edges.unit[q]) & (edges.piece == edges.piece[q]))
+            row = len(cell.constants) - own.size + int(np.searchsorted(own, q))
+            slopes = cell.slopes[row][self.frame.free]
+            fixed = cell.slopes[row][~self.frame.free] @ exactly(self.frame.middle[~self.frame.free])
+            value = cell.constants[row] + fixed
+            self._signs[key] = UNKNOWN if any(slopes) else (value > 0) - (value < 0)
+        return self._signs[key]
+
+    def ask(self, rows: FloatArray, errors: FloatArray, decided: IntArray) -> Settled:
+        """Whether the cell of some rows is there.
+
+        Args:
+            rows: (m, d); errors: (m,) of the search.
+            decided: the pieces of all units of the earlier layers and of this one, -1 for those that are open.
+        """
+        self.work["linear programs"] += 1
+        point, multipliers = self._program(rows)
+        last = int(multipliers.argmax()) if multipliers is not None else len(rows) - 1
+        rest = np.delete(np.arange(len(rows)), last)
+        question = Questions(
+            rows[None, rest], errors[None, rest], rows[None, last], errors[None, last], np.zeros((1, self.frame.width))
+        )
+        if point is not None and self.sides.inside(question, point[None])[0]:
+            return Settled(point)
+        if multipliers is not None and multipliers[last] > 0:
+            scaled = multipliers[rest] / multipliers[last]
+            if self.sides.absent(question, scaled[None])[0]:
+                return Settled()
+        return self._rational(decided)
+
+    def _program(self, rows: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
+        """max t with rows y >= t: a point of the cube, and multipliers of the rows."""
+        frame = self.frame
+        moving = (frame.slope != 0).any(axis=1)
+        n, d, m = frame.width, int(moving.sum()), len(rows)
+        constant = rows[:, ~moving] @ frame.shift[~moving]
+        matrix = sparse.vstack(
+            [
+                sparse.hstack([sparse.csr_array(frame.slope[moving]), -sparse.eye_array(d), sparse.csr_array((d, 1))]),
+                sparse.hstack([sparse.csr_array((m, n)), sparse.csr_array(rows[:, moving]), -np.ones((m, 1))]),
+            ],
+            format="csr",
+        )
+        reach = frame.weight[moving] + 1.0
+        largest = 1.0 + float((np.abs(rows) @ frame.weight).max(initial=0.0))
+        program = Matrix(
+            sparse.csr_array(matrix),
+            np.concatenate([-frame.shift[moving], -constant]),
+            np.concatenate([-frame.shift[moving], np.full(m, np.inf)]),
+            np.concatenate([-np.ones(n), -reach, [-largest]]),
+            np.concatenate([np.ones(n), reach, [1.0]]),
+            np.zeros(n + d + 1, dtype=np.bool_),
+        )
+        session = self.backend.open(program, Limits())
+        try:
+            session.set_cost(np.array([n + d]), np.ones(1), Sense.MAXIMIZE)
+            result = session.solve()
+        finally:
+            session.close()
+        if result.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        point = None if result.x is None else np.clip(result.x[:n], -1.0, 1.0)
+        return point, None if result.row_duals is None else np.abs(result.row_duals[d:])
+
+    # --- rationals ----------------------------------------------------------------------------------------------
+
+    def _rational(self, decided: IntArray) -> Settled:
+        cell = self._cell(decided)
+        if cell is None or cell.slopes.size > MOST_EXACT or not self._exact:
+            return Settled(doubtful=cell is not None)
+        self.work["rational programs"] += 1
+        deadline = time.perf_counter() + EXACT_SECONDS
+        try:
+            found = self._deepest(cell, np.ones_like(cell.strict), deadline)
+            if found is not None and found[1] > 0:
+                point = self._rounded(found[0], cell)
+                return Settled(point, doubtful=point is None)
+            if not self.solid:
+                self.flat.extend(self._explored(decided, deadline))
+        except TimeoutError:
+            return Settled(doubtful=True)
+        return Settled()
+
+    def _cell(self, decided: IntArray) -> Cell | None:
+        """The rows over the coordinates that move; None where a constant one fails. Constants are those of `one`."""
+        frame = self.frame
+        cell = exact_cell(frame.cascade.network, frame.cascade.unit_layers, decided)
+        constants = cell.constants + cell.slopes[:, ~frame.free] @ exactly(frame.middle[~frame.free])
+        slopes = cell.slopes[:, frame.free]
+        varies = np.array([any(row) for row in slopes], dtype=np.bool_)
+        for value, strict in zip(constants[~varies], cell.strict[~varies]):
+            if value < 0 or (strict and value == 0):
+                return None
+        return Cell(slopes[varies], constants[varies], cell.strict[varies])
+
+    def _deepest(self, cell: Cell, counted: BoolArray, deadline: float) -> tuple[tuple[Fraction, ...], Fraction] | None:
+        """The point of the largest slack, over x (and `one` on the whole space), and the slack; None where it is empty.
+
+        Args:
+            counted: rows that shall be left behind; the others need hold only.
+        """
+        frame, zero, one = self.frame, Fraction(0), Fraction(1)
+        low, high = self._sides()
+        rows = [[*row, -one if c else zero] for row, c in zip(cell.slopes.tolist(), counted)]
+        least: list[Fraction | None] = [-c for c in cell.constants.tolist()]
+        if frame.whole:
+            rows = [[*row[:-1], c, row[-1]] for row, c in zip(rows, cell.constants.tolist())]
+            least = [zero] * len(rows)
+            # the point must lie at one > 0
+            rows.append([zero] * len(low) + [one, -one])
+            least.append(zero)
+            low, high = [*low, zero], [*high, one]
+        outer, limit = self._outer()
+        rows += [[*(-v for v in row), -one if self.solid or counted.all() else zero] for row in outer.tolist()]
+        least += [-v for v in limit.tolist()]
+        size = len(low)
+        program = ExactLP([zero] * size + [-one], rows, least, [None] * len(rows), [*low, zero], [*high, one])
+        found = solve_exact(program, deadline).x
+        return None if found is None else (found[:-1], found[-1])
+
+    def _sides(self) -> tuple[list[Fraction], list[Fraction]]:
+        frame = self.frame
+        if isinstance(frame.domain, Space):
+            return [Fraction(-1)] * frame.domain.size, [Fraction(1)] * frame.domain.size
+        box = frame.domain.enclosure
+        return exactly(box.lower[frame.free]).tolist(), exactly(box.upper[frame.free]).tolist()
+
+    def _outer(self) -> tuple[ExactArray, ExactArray]:
+        """Rows of the domain beside its box, over the coordinates that move: matrix x <= limit."""
+        frame = self.frame
+        if isinstance(frame.domain, Polytope):
+            matrix, limit = exactly(frame.domain.matrix), exactly(frame.domain.limit)
+            moved = limit - matrix[:, ~frame.free] @ exactly(frame.middle[~frame.free])
+            return matrix[:, frame.free], moved
+        return np.empty((0, int(frame.free.sum())), dtype=object), np.empty(0, dtype=object)
+
+    def _rounded(self, point: tuple[Fraction, ...], cell: Cell) -> FloatArray | None:
+        """The nearest point of the cube in floats, if it is in the cell too, in rationals."""
+        frame = self.frame
+        values = np.array([float(v) for v in point])
+        if frame.whole:
+            u = np.append(values[:-1], 2.0 * values[-1] - 1.0)
+            x, one = exactly(u[:-1]), (Fraction(float(u[-1])) + 1) / 2
+        else:
+            half, middle = frame.half[frame.free], frame.middle[frame.free]
+            u = np.clip((values - middle) / half, -1.0, 1.0)
+            x, one = exactly(frame.inputs(u[None])[0][frame.free]), Fraction(1)
+        held = cell.slopes @ x + cell.constants * one
+        return u if all(v > 0 for v in held) else None
+
+    def _explored(self, decided: IntArray, deadline: float) -> Iterator[IntArray]:
+        """The patterns of a cell without an interior, unit after unit in rationals."""
+        cell = self._cell(decided)
+        if cell is None:
+            return
+        found = self._deepest(cell, cell.strict, deadline)
+        if found is None or (cell.strict.any() and found[1] <= 0):
+            return
+        layers = self.frame.cascade.unit_layers
+        at = next(layer for layer in layers if layer.start + layer.size >= decided.size)
+        missing = np.flatnonzero(decided < 0)
+        if not missing.size and decided.size == self.frame.cascade.units:
+            yield decided
+            return
+        if not missing.size:
+            at = layers[layers.index(at) + 1]
+            decided = np.concatenate([decided, np.full(at.size, -1)])
+            missing = np.flatnonzero(decided < 0)
+        unit = int(missing[0])
+        for piece in np.flatnonzero(at.proper[unit - at.start]).tolist():
+            chosen = decided.copy()
+            chosen[unit] = piece
+            yield from self._explored(chosen, deadline)
