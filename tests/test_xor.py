@@ -274,6 +274,14 @@ def test_bound_of_a_network_is_below_its_count(name: str) -> None:
     assert found.work["solves"] >= 3
 
 
+def test_parities_of_many_bits_have_columns_of_their_own() -> None:
+    network, domain = rough_network(3, (3, 5, 4)), Box(-np.ones(3), np.ones(3))
+    exact = one_tree(network, domain, backend="highs")
+    found = xor_bound(network, domain, backend="highs", rounds=6, size=6, samples=0)
+    assert 1 <= found.lower <= exact.count
+    assert found.work["patterns met"] > 1
+
+
 def test_bound_of_more_patterns_than_are_met_has_its_confidence() -> None:
     network, domain = rough_network(0, (6, 7, 4)), Box(-np.ones(6), np.ones(6))
     found = xor_bound(network, domain, backend="highs", rounds=12, size=2, samples=0, confidence=0.9, alpha=1.0)

@@ -189,7 +189,7 @@ class PatternMembers:
         if result.x is None or not self.program.claims(result.x):
             self.late += result.status not in (Status.OPTIMAL, Status.INFEASIBLE)
             return None
-        return result.x
+        return result.x[: self.program.program.size]
 
     def _matrix(self, parities: Parities) -> Matrix | None:
         """The program with the parities in it, the bits that they fix together fixed; None where they contradict."""
