@@ -27,6 +27,7 @@ from reludsl.regions.cell import Cell, exact_cell
 from reludsl.regions.cells.cascade import UNKNOWN
 from reludsl.regions.cells.frame import Frame
 from reludsl.regions.cells.sides import Questions, Sides
+from reludsl.regions.farkas import refuted
 
 MOST_EXACT = 1_500
 """Coefficients of the largest program that is solved in rationals; a dozen rows over 784 inputs take minutes."""
@@ -153,8 +154,9 @@ class Settle:
             return Settled(doubtful=cell is not None)
         self.work["rational programs"] += 1
         deadline = time.perf_counter() + EXACT_SECONDS
+        every = np.ones_like(cell.strict)
         try:
-            found = self._deepest(cell, np.ones_like(cell.strict), deadline)
+            found = None if self._refuted(cell, every) else self._deepest(cell, every, deadline)
             if found is not None and found[1] > 0:
                 point = self._rounded(found[0], cell)
                 return Settled(point, doubtful=point is None)
@@ -201,6 +203,20 @@ class Settle:
         found = solve_exact(program, deadline).x
         return None if found is None else (found[:-1], found[-1])
 
+    def _refuted(self, cell: Cell, counted: BoolArray) -> bool:
+        """Whether multipliers prove that no point leaves all rows that count behind."""
+        low, high = self._sides()
+        outer, limit = self._outer()
+        slopes, constants = np.concatenate([cell.slopes, -outer]), np.concatenate([cell.constants, limit])
+        counted = np.append(counted, np.full(len(limit), bool(counted.all())))
+        if self.frame.whole:
+            slopes = np.column_stack([slopes, constants])
+            # `one` is a coordinate, and above 0
+            ends = exactly(np.append(np.zeros(len(low)), 1.0))
+            slopes, constants = np.vstack([slopes, ends]), exactly(np.zeros(len(constants) + 1))
+            low, high, counted = [*low, Fraction(0)], [*high, Fraction(1)], np.append(counted, True)
+        return refuted(slopes, constants, counted, low, high)
+
     def _sides(self) -> tuple[list[Fraction], list[Fraction]]:
         frame = self.frame
         if isinstance(frame.domain, Space):
@@ -235,6 +251,8 @@ class Settle:
         """The patterns of a cell without an interior, each with an input, unit after unit in rationals."""
         cell = self._cell(decided)
         if cell is None:
+            return
+        if self._refuted(cell, cell.strict):
             return
         found = self._deepest(cell, cell.strict, deadline)
         if found is None or (cell.strict.any() and found[1] <= 0):
