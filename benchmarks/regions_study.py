@@ -100,7 +100,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if missing:
         print(missing, file=sys.stderr)
         return 2
-    from reludsl.regions import count  # type: ignore[attr-defined]
+    from reludsl.regions import count
 
     train, test = mnist(MNIST)
     found = reproduce(plan_of(given), train, test, given.out or given.folder, count, clocked())

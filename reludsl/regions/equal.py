@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from reludsl import numeric
-from reludsl.backend import BoolArray, IntArray
+from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.exact import ExactArray
 from reludsl.regions.forms import Form
 
@@ -72,19 +72,31 @@ class Maps:
         along = np.random.default_rng(0).uniform(0.5, 1.0, value.shape[1])
         number = value @ along
         slack = numeric.inflated(error @ along) + numeric.gamma(value.shape[1]) * (np.abs(value) @ along)
-        order = np.argsort(number - slack)
-        reach = np.maximum.accumulate((number + slack)[order])
-        new = np.concatenate([[True], (number - slack)[order][1:] > reach[:-1]])
-        least = most = 0
-        for group in np.split(order, np.flatnonzero(new)[1:]):
-            if len(group) == 1:
-                least, most = least + 1, most + 1
-                continue
-            maps = [self.known(int(k)) for k in group]
-            known = {m for m in maps if m is not None}
-            least += max(len(known), 1)
-            most += len(known) + sum(m is None for m in maps)
-        return least, most
+        return distinct(number, slack, self.known)
+
+
+def distinct(
+    number: FloatArray, slack: FloatArray, known: Callable[[int], tuple[object, ...] | None]
+) -> tuple[int, int]:
+    """How many different maps there are, at least and at most.
+
+    Args:
+        number: (m,) a number that equal maps share; slack: (m,) how far it may be from the exact one.
+        known: the exact map of one of them, None where that would cost too much.
+    """
+    order = np.argsort(number - slack)
+    reach = np.maximum.accumulate((number + slack)[order])
+    new = np.concatenate([[True], (number - slack)[order][1:] > reach[:-1]])
+    least = most = 0
+    for group in np.split(order, np.flatnonzero(new)[1:]):
+        if len(group) == 1:
+            least, most = least + 1, most + 1
+            continue
+        maps = [known(int(k)) for k in group]
+        exact = {m for m in maps if m is not None}
+        least += max(len(exact), 1)
+        most += len(exact) + sum(m is None for m in maps)
+    return least, most
 
 
 def _components(count: int, first: IntArray, second: IntArray) -> int:

@@ -81,7 +81,7 @@ class Probes(Search):
             start: as for `run`.
         """
         began = time.perf_counter()
-        done = float(self._front(start))
+        done = float(sum(len(found.pieces) for found in self.opened(start, FRONT)))
         cells = [(at, nodes) for at, held in enumerate(self.pending) for nodes in held]
         if not cells:
             return Estimate(np.full(2, done), time.perf_counter() - began, exact=True)
@@ -92,15 +92,6 @@ class Probes(Search):
                 break
             totals.append(done + self._runs(cells))
         return Estimate(np.concatenate(totals), time.perf_counter() - began)
-
-    def _front(self, start: FloatArray) -> int:
-        """Search until enough cells wait; the regions that were met on the way."""
-        done = sum(len(found.pieces) for found in self._enter(0, self._root(start)))
-        while 0 < sum(len(nodes) for held in self.pending for nodes in held) < FRONT:
-            # the highest layer first: the front shall be even
-            at = next(k for k, held in enumerate(self.pending) if held)
-            done += sum(len(found.pieces) for found in self._step(at, self._pop(at)))
-        return done
 
     def _runs(self, cells: list[tuple[int, Nodes]]) -> FloatArray:
         """The sums over the front of some runs: (TOGETHER,)."""

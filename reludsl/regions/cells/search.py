@@ -77,6 +77,23 @@ class Search:
         yield from self._enter(0, self._root(start))
         yield from self._rest()
 
+    def opened(self, start: FloatArray, enough: int) -> Iterator[Found]:
+        """Search until so many cells wait, the highest layer first, so that none of them is far ahead."""
+        yield from self._enter(0, self._root(start))
+        while 0 < sum(len(nodes) for held in self.pending for nodes in held) < enough:
+            at = next(k for k, held in enumerate(self.pending) if held)
+            yield from self._step(at, self._pop(at))
+
+    def resumed(self, at: int, nodes: Nodes, points: FloatArray) -> Iterator[Found]:
+        """Search below cells that another search left waiting.
+
+        Args:
+            points: of the cube, to which the pools of `nodes` point.
+        """
+        where = self.points.add(points, self.frame.lift(points))
+        self.pending[at].append(replace(nodes, pool=np.where(nodes.pool >= 0, where[nodes.pool], -1)))
+        yield from self._rest()
+
     def _rest(self) -> Iterator[Found]:
         """Search all that waits."""
         while (layer := self._next()) is not None:

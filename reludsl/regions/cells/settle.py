@@ -49,7 +49,7 @@ class Settle:
 
     Args:
         solid: cells without an interior are no cells. Otherwise their patterns are noted in `flat`.
-        flat: patterns of cells without an interior.
+        flat: patterns of cells without an interior, each with an input, rounded to floats.
         work: linear programs, rational programs.
     """
 
@@ -57,7 +57,7 @@ class Settle:
     sides: Sides
     backend: Backend
     solid: bool = True
-    flat: list[IntArray] = field(default_factory=list)
+    flat: list[tuple[IntArray, FloatArray]] = field(default_factory=list)
     work: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("linear programs", "rational programs"), 0))
     _signs: dict[tuple[int, int, bytes], int] = field(default_factory=dict)
 
@@ -231,8 +231,8 @@ class Settle:
         held = cell.slopes @ x + cell.constants * one
         return u if all(v > 0 for v in held) else None
 
-    def _explored(self, decided: IntArray, deadline: float) -> Iterator[IntArray]:
-        """The patterns of a cell without an interior, unit after unit in rationals."""
+    def _explored(self, decided: IntArray, deadline: float) -> Iterator[tuple[IntArray, FloatArray]]:
+        """The patterns of a cell without an interior, each with an input, unit after unit in rationals."""
         cell = self._cell(decided)
         if cell is None:
             return
@@ -240,17 +240,24 @@ class Settle:
         if found is None or (cell.strict.any() and found[1] <= 0):
             return
         layers = self.frame.cascade.unit_layers
-        at = next(layer for layer in layers if layer.start + layer.size >= decided.size)
-        missing = np.flatnonzero(decided < 0)
-        if not missing.size and decided.size == self.frame.cascade.units:
-            yield decided
+        if decided.size == self.frame.cascade.units and (decided >= 0).all():
+            yield decided, self._input(found[0])
             return
-        if not missing.size:
-            at = layers[layers.index(at) + 1]
-            decided = np.concatenate([decided, np.full(at.size, -1)])
-            missing = np.flatnonzero(decided < 0)
-        unit = int(missing[0])
-        for piece in np.flatnonzero(at.proper[unit - at.start]).tolist():
+        if (decided >= 0).all():
+            following = next(layer for layer in layers if layer.start == decided.size)
+            decided = np.concatenate([decided, np.full(following.size, -1)])
+        unit = int(np.flatnonzero(decided < 0)[0])
+        layer = next(layer for layer in layers if layer.start <= unit < layer.start + layer.size)
+        for piece in np.flatnonzero(layer.proper[unit - layer.start]).tolist():
             chosen = decided.copy()
             chosen[unit] = piece
             yield from self._explored(chosen, deadline)
+
+    def _input(self, point: tuple[Fraction, ...]) -> FloatArray:
+        """The nearest input in floats."""
+        frame = self.frame
+        x = frame.middle.copy()
+        # trusted: nothing; at one = 0 there is no input, but its direction
+        scale = point[-1] if frame.whole and point[-1] > 0 else Fraction(1)
+        x[frame.free] = [float(v / scale) for v in (point[:-1] if frame.whole else point)]
+        return x
