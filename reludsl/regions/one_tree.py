@@ -46,6 +46,7 @@ from reludsl.bounds import Bounds, crown, settle_ties
 from reludsl.domain import Domain, Space
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.network import Network
+from reludsl.regions.ceiling import ceiling
 from reludsl.regions.definition import Definition
 from reludsl.regions.edges import unit_count
 from reludsl.regions.ledger import Ledger, OnPattern
@@ -118,7 +119,7 @@ def one_tree(
 
     lower counts the patterns that an input shows. upper is lower + ambiguous where the search came to its end, which is
     the solver's word within its tolerances: regions that reach no further than 1e-5 of a unit's range from an edge may
-    be missed. Otherwise it is the product of the pieces that bounds leave open.
+    be missed. Otherwise it is what the architecture allows (see `reludsl.regions.ceiling`).
 
     Args:
         definition: ACTIVATION or PATTERNS.
@@ -344,6 +345,7 @@ class _Search:
 
     def _answer(self, complete: bool, note: str, told: int | None) -> Patterns:
         found = self.found
+        network, definition = found.judge.network, found.judge.definition
         lower, ambiguous = len(found.regions), len(found.open)
         searched = complete and told is None
         if searched and self.program.binaries.size:
@@ -351,9 +353,9 @@ class _Search:
         count = RegionCount(
             count=lower if told is None else told,
             lower=lower if told is None else 1,
-            upper=lower + ambiguous if searched else max(self.program.most, lower + ambiguous),
+            upper=lower + ambiguous if searched else ceiling(network, definition, self.program.most),
             ambiguous=ambiguous,
-            definition=found.judge.definition,
+            definition=definition,
             units=unit_count(found.judge.layers),
             method=Counting.ONE_TREE,
             seconds=time.perf_counter() - self.began,

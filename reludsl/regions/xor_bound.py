@@ -30,6 +30,7 @@ from reludsl.backend import (
 from reludsl.bounds import Bounds, crown, settle_ties
 from reludsl.domain import Domain, Space
 from reludsl.network import Network
+from reludsl.regions.ceiling import ceiling
 from reludsl.regions.definition import Definition
 from reludsl.regions.edges import unit_count
 from reludsl.regions.one_tree import ROBUST
@@ -105,12 +106,13 @@ def xor_bound(
     )
     drawn, met = found.lower(confidence, alpha), len(found.members)
     lower = max(drawn, met)
-    estimate = min(max(lower, round(found.estimate)), program.most)
+    upper = ceiling(network, definition, program.most)
+    estimate = min(max(lower, round(found.estimate)), upper)
     notes = [found.note, f"{members.late} solves ended without a pattern and without a proof" if members.late else ""]
     return RegionCount(
         count=estimate,
         lower=lower,
-        upper=program.most,
+        upper=upper,
         ambiguous=0,
         definition=definition,
         units=units,
