@@ -234,6 +234,20 @@ def test_unit_on_its_break_for_a_whole_piece_belongs_to_the_left() -> None:
     assert every(found).tolist() == [[0, 0, 0], [1, 1, 0]]
 
 
+def test_unit_that_is_zero_up_to_rounding_does_not_cut() -> None:
+    # 3 relu(x) - relu(3 x) is 0, and rounding noise in floats
+    breaks = np.arange(1, 12) / 10
+    first = np.concatenate([[1.0, 3.0, 7.0], np.ones(11)])[:, None]
+    second = np.zeros((2, 14))
+    second[0, :2], second[1, [0, 2]] = (3.0, -1.0), (-7.0, 1.0)
+    network = chain([first, second], [np.concatenate([np.zeros(3), -breaks]), np.zeros(2)])
+    rng = np.random.default_rng(0)
+    found = line(network, -rng.random((30, 1)), 1.2 + rng.random((30, 1)))
+    assert (found.pieces == 13).all()
+    assert (every(found)[:, 14:] == 0).all()
+    assert count_line(network, Space(1)).exact
+
+
 def test_unit_that_touches_its_break_does_not_cut() -> None:
     network = chain([[[1], [-1]], [[1, 1]]], [[0, 0], [0]])  # relu(|x|)
     found = line(network, np.array([-1.0]), np.array([1.0]))
@@ -265,7 +279,14 @@ def test_scaling_all_biases_keeps_the_count_on_the_whole_line(factor: float) -> 
 def test_polytope_of_one_input_is_an_interval() -> None:
     network = sawtooth(3)
     half = Polytope(np.array([[1.0]]), np.array([0.5]), Box([0.0], [1.0]))
-    assert count_line(network, half).count == 4
+    count = count_line(network, half)
+    assert (count.lower, count.count, count.upper) == (4, 4, 4)
+    # x <= 3 / 8 - 2^-55, where no float is: the third piece ends before it
+    third = Polytope(np.array([[8.0]]), np.array([np.nextafter(3.0, 0.0)]), Box([0.0], [1.0]))
+    assert count_line(network, third).exact
+    assert count_line(network, third).count == 3
+    with pytest.raises(InvalidInput, match="no pieces"):
+        count_line(network, Box([0.5], [0.5]))
 
 
 def test_affine_maps_that_are_equal_are_found_equal_in_fractions() -> None:

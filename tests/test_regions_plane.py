@@ -522,6 +522,44 @@ def test_planted_mistakes_in_a_complex_are_not_proved() -> None:
     assert not _proved(merged)
 
 
+@pytest.mark.parametrize("last", [(1.0, -0.5, 0.25), (1.0, 1.0, 9.9)])
+def test_line_that_was_overlooked_is_not_proved_away(last: tuple[float, float, float]) -> None:
+    rng = np.random.default_rng(3)
+    rows, bias = rng.normal(size=(7, 2)), rng.normal(size=7)
+    found = plane(chain([rows], [bias]), SQUARE)
+    # the second only cuts off a corner of the domain, and separates no two points inside of faces
+    whole = chain([np.vstack([rows, last[:2]])], [np.append(bias, last[2])])
+    words = plane(whole, SQUARE).plan.pack(pieces_at(whole, found.inputs(found.centres)))
+    proof = certify(plane_cells(dataclasses.replace(found, network=whole, words=words), SQUARE))
+    assert proof.present.all()
+    assert not proof.settled.all()
+
+
+@pytest.mark.parametrize("face", [0, 5, 9])
+def test_face_that_is_taken_for_another_is_not_proved(face: int) -> None:
+    found = plane(drawn((2, 8, 8), 1), SQUARE)
+    words, inner = found.words.copy(), found.inner.copy()
+    words[face], inner[face] = words[face + 7], inner[face + 7]
+    proof = certify(plane_cells(dataclasses.replace(found, words=words, inner=inner), SQUARE))
+    assert proof.present.all()
+    assert not proof.complete
+
+
+def test_unit_that_is_zero_up_to_rounding_does_not_cut_the_plane() -> None:
+    # 3 relu(z) - relu(3 z) is 0, and rounding noise in floats
+    row = np.array([0.25, 0.5])
+    more = np.random.default_rng(2).normal(size=(6, 3))
+    first = np.vstack([row, 3 * row, more[:, :2]])
+    second = np.zeros((1, 8))
+    second[0, :2] = 3.0, -1.0
+    bias = np.concatenate([[0.125, 0.375], more[:, 2]])
+    network = chain([first, second], [bias, np.zeros(1)])
+    alone = chain([first[1:]], [bias[1:]])
+    assert plane(network, R2).faces == plane(alone, R2).faces
+    assert (plane(network, R2).pieces()[:, 8] == 0).all()
+    assert count_plane(network, R2).exact
+
+
 @pytest.mark.parametrize("tolerance", [1e-3, 1e-2])
 def test_coarse_tolerance_loses_regions_and_says_so(tolerance: float) -> None:
     network = drawn((2, 16, 16), 1)

@@ -2,8 +2,9 @@
 
 Cells are the pieces of a line (d = 2) or the faces of a plane (d = 3), points are given by d coordinates of a basis.
 
-*Each is one*: at a point inside, every unit is strictly on its piece, with a bound on rounding; or, where that does not
-decide, in fractions, and a unit that is constantly at its break counts for the piece on the left.
+*Each is one*: at a point inside of it and of the domain, every unit is strictly on its piece, with a bound on rounding;
+or, where that does not decide, in fractions, and a unit that is constantly at its break counts for the piece on the
+left.
 
 *There is no other*: each vertex stands for the exact point where d - 1 lines meet (breaks of units that change there,
 or sides of the domain). If at the exact vertices of every cell no unit is beyond its piece, then the cell is part of
@@ -18,7 +19,7 @@ so that one cell decides for all that meet there. What stays open is done in fra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -29,6 +30,7 @@ from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.exact import ExactArray, exactly
 from reludsl.layers import MaxLayer, elementwise
 from reludsl.regions.forms import Basis, Form, exact_forms, exact_pieces, forms
+from reludsl.regions.meeting import meeting, solved
 from reludsl.regions.units import Part, Plan
 
 EXACT_WORK = 2_000_000
@@ -112,6 +114,7 @@ class _Proof:
         # one number for each line: which unit changes between which pieces, or which side of the domain it is
         most = max((part.pieces for part in self.plan.parts), default=1)
         self.key = np.where(self.unit >= 0, (self.unit * most + self.low) * most + self.high, -2 - cells.side)
+        self.inside = self._inside()
         self.exact: dict[int, list[tuple[Part, ExactArray]]] = {}
         self.spent = 0
 
@@ -130,6 +133,11 @@ class _Proof:
             if self.plan.units:
                 low[edges], high[edges] = np.minimum(one[row], other[row]), np.maximum(one[row], other[row])
         return unit, low, high
+
+    def _inside(self) -> ExactArray:
+        """The sides of the domain as linear functions that are positive within."""
+        middle = exactly(self.cells.inner.mean(axis=0))
+        return np.array([side if side @ middle > 0 else -side for side in self.cells.sides], dtype=object)
 
     # --- in floats ----------------------------------------------------------------------------------------------
 
@@ -152,7 +160,7 @@ class _Proof:
             vertex = order[lo:hi]
             row = cells.home[vertex] - first
             slack = self._slack(known, vertex, row)
-            inside = np.ones(chosen.size, dtype=np.bool_)
+            inside = self._within(cells.inner[chosen])
             fine = np.isfinite(slack).all(axis=1)
             slack[~fine] = 0.0
             none = np.full((vertex.size, d - 1), -1)
@@ -169,6 +177,12 @@ class _Proof:
             present[chosen] = inside
             settled[vertex] = fine
         return present, settled, margin
+
+    def _within(self, points: FloatArray) -> BoolArray:
+        """Whether points are within the domain for certain."""
+        sides = self.inside.astype(np.float64)
+        error = numeric.gamma(points.shape[1] + 2) * (np.abs(points) @ np.abs(sides).T) + numeric.FLOOR
+        return np.asarray((points @ sides.T > error).all(axis=1))
 
     def _plain_vertices(self) -> BoolArray:
         """Vertices at which every edge is on one of the lines that say where it is, and only one unit changes."""
@@ -207,7 +221,7 @@ class _Proof:
         rest = np.argsort(np.arange(d)[None, :] == held[:, None], axis=1, kind="stable")[:, :-1]
         a = np.take_along_axis(value, rest[:, None, :], axis=2)
         e = np.take_along_axis(error, rest[:, None, :], axis=2)
-        moved = _solved(a, e, residual)
+        moved = solved(a, e, residual)
         slack = np.zeros((vertex.size, d))
         np.put_along_axis(slack, rest, moved, axis=1)
         slack[cells.fixed[vertex]] = 0.0
@@ -307,7 +321,9 @@ class _Proof:
         return self.exact[cell]
 
     def _holds(self, cell: int, known: list[tuple[Part, ExactArray]], point: ExactArray) -> bool:
-        """Whether every unit is strictly on its piece at a point, or at its break on the whole cell."""
+        """Whether every unit is strictly on its piece at a point of the domain, or at its break on the whole cell."""
+        if any(side @ point <= 0 for side in self.inside):
+            return False
         pieces = self.cells.pieces(np.array([cell]))[0]
         weight = exactly(self.cells.basis.w)
         for part, form in known:
@@ -327,7 +343,7 @@ class _Proof:
         """
         point = exactly(self.cells.points[vertex])
         if not self.cells.fixed[vertex]:
-            found = _meeting(self._exact_lines(vertex, edges), point)
+            found = meeting(self._exact_lines(vertex, edges), point)
             if found is None:
                 return False
             point = found
@@ -382,43 +398,3 @@ def _ends(layer: object, form: ExactArray, i: int, piece: int, weight: ExactArra
         yield form[:, i] - Fraction(breaks[piece - 1]) * weight, False
     if piece < len(breaks):
         yield Fraction(breaks[piece]) * weight - form[:, i], True
-
-
-def _meeting(lines: Iterable[ExactArray], near: ExactArray) -> ExactArray | None:
-    """The direction in which the first independent lines are 0, on the side of a given one."""
-    first = None
-    for line in lines:
-        if near.size == 2 and any(line):
-            found = np.array([-line[1], line[0]], dtype=object)
-        elif first is None:
-            first = line if any(line) else None
-            continue
-        else:
-            found = _cross(first, line)
-        along = found @ near
-        if along != 0:
-            return found if along > 0 else -found
-    return None
-
-
-def _cross(a: ExactArray, b: ExactArray) -> ExactArray:
-    out = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
-    return np.array(out, dtype=object)
-
-
-def _solved(a: FloatArray, e: FloatArray, r: FloatArray) -> FloatArray:
-    """A bound on |x| for A x = s, |s| <= r and any A within e of a, of one or two rows; inf if one is singular."""
-    reach = np.abs(a) + e
-    if a.shape[1] == 1:
-        low = np.abs(a[:, 0]) - e[:, 0]
-        moved = np.divide(r, low, out=np.full_like(r, np.inf), where=low > 0)
-        return numeric.inflated(moved)
-    determinant = np.abs(a[:, 0, 0] * a[:, 1, 1] - a[:, 0, 1] * a[:, 1, 0])
-    lost = e[:, 0, 0] * reach[:, 1, 1] + reach[:, 0, 0] * e[:, 1, 1] + e[:, 0, 1] * reach[:, 1, 0]
-    lost = lost + reach[:, 0, 1] * e[:, 1, 0]
-    lost = lost + numeric.gamma(2) * (reach[:, 0, 0] * reach[:, 1, 1] + reach[:, 0, 1] * reach[:, 1, 0])
-    low = determinant - numeric.inflated(lost)
-    first = reach[:, 1, 1] * r[:, 0] + reach[:, 0, 1] * r[:, 1]
-    second = reach[:, 1, 0] * r[:, 0] + reach[:, 0, 0] * r[:, 1]
-    moved = np.stack([first, second], axis=1)
-    return numeric.inflated(np.divide(moved, low[:, None], out=np.full_like(moved, np.inf), where=(low > 0)[:, None]))

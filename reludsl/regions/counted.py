@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from fractions import Fraction
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def count_line(
     """
     begin = time.perf_counter()
     found = of_domain(network, domain)
-    return counted_line(found, 0, definition, begin)
+    return counted_line(found, 0, definition, begin, _interval(domain) if isinstance(domain, Polytope) else None)
 
 
 def count_plane(network: Network, where: Where, definition: Definition = Definition.ACTIVATION) -> RegionCount:
@@ -64,11 +65,21 @@ def count_plane(network: Network, where: Where, definition: Definition = Definit
     return counted_plane(plane(network, where), where, definition, begin)
 
 
-def counted_line(lines: Lines, curve: int, definition: Definition, begin: float | None = None) -> RegionCount:
-    """The count of one line that is cut already."""
+def counted_line(
+    lines: Lines,
+    curve: int,
+    definition: Definition,
+    begin: float | None = None,
+    ends: tuple[Fraction, Fraction] | None = None,
+) -> RegionCount:
+    """The count of one line that is cut already.
+
+    Args:
+        ends: of the domain, where the input is one number and these are no floats.
+    """
     begin = time.perf_counter() if begin is None else begin
     _refuse_patterns(definition)
-    cells = line_cells(lines, curve)
+    cells = line_cells(lines, curve, ends)
     proof = certify(cells)
     maps = None if definition is Definition.ACTIVATION else lines.compared(curve)
     count = len(cells.inner)
@@ -152,8 +163,18 @@ def _most(plan: Plan, dimension: int) -> int:
 # --- what is to be proved -----------------------------------------------------------------------------------------
 
 
-def line_cells(lines: Lines, curve: int) -> Cells:
-    """The stretches of one line, and what is to be proved of them."""
+def _interval(domain: Polytope) -> tuple[Fraction, Fraction]:
+    """A polytope of one coordinate, exactly."""
+    low, high = Fraction(domain.box.lower.item()), Fraction(domain.box.upper.item())
+    for a, limit in zip(domain.matrix.ravel().tolist(), domain.limit.tolist()):
+        if a:
+            end = Fraction(limit) / Fraction(a)
+            low, high = (low, min(high, end)) if a > 0 else (max(low, end), high)
+    return low, high
+
+
+def line_cells(lines: Lines, curve: int, ends: tuple[Fraction, Fraction] | None = None) -> Cells:
+    """The stretches of one line, and what is to be proved of them (`ends`: see `counted_line`)."""
     own = np.flatnonzero(lines.stretches.chain == curve)
     left, right, _ = lines.stretches
     count = own.size
@@ -166,6 +187,8 @@ def line_cells(lines: Lines, curve: int) -> Cells:
     middle = _on_line(lines, 0.5 * (lines.s[left[own]] + lines.s[right[own]]))
     pieces = lines.pieces_of(own)
     sides = exactly(np.array([[0.0, 1.0], [0.0, 1.0]] if lines.whole else [[0.0, 1.0], [1.0, 0.0]]))
+    if ends is not None:
+        sides = np.array([exactly(basis.x[curve, :, 0]) - end for end in ends], dtype=object)
     cells = np.arange(count)
     at_end = (vertex == 0) | (vertex == count)
     return Cells(
@@ -182,7 +205,7 @@ def line_cells(lines: Lines, curve: int) -> Cells:
         corners=np.concatenate([np.stack([cells, cells], axis=1), np.stack([cells, cells + 1], axis=1)]),
         ends=np.stack([vertex, vertex], axis=1),
         sides=sides,
-        fixed=at_end,
+        fixed=at_end & (ends is None),
     )
 
 

@@ -226,7 +226,10 @@ def of_domain(network: Network, domain: Box | Polytope | Space, *, tolerance: fl
         low = -domain.support(np.array([[-1.0]]))
         high = domain.support(np.array([[1.0]]))
         return line(network, low, high, tolerance=tolerance)
-    return line(network, domain.lower.ravel(), domain.upper.ravel(), tolerance=tolerance)
+    low, high = domain.lower.ravel(), domain.upper.ravel()
+    if not low < high:
+        raise InvalidInput(f"the interval is the point {low.item():g}, which has no pieces; give two different ends")
+    return line(network, low, high, tolerance=tolerance)
 
 
 def _weight(s: FloatArray) -> FloatArray:
