@@ -211,7 +211,7 @@ class Search:
         for mask, value in ((holds, 1.0), (fails, -1.0)):
             forms[mask], middle[mask] = value * frame.trivial, value
             slopes[mask], reach[mask], lost[mask] = 0.0, 0.0, 0.0
-        # trusted: nothing; an edge is excluded by its largest value on the cube, errors included
+        # an edge is excluded by its largest value on the cube, errors included
         most = np.concatenate([middle + reach + lost + 1e-12 * (np.abs(middle) + reach), np.ones((len(z), 1))], axis=1)
         norms = np.linalg.norm(slopes, axis=2)
         norms = np.where(norms > 0, norms, 1.0)

@@ -275,7 +275,7 @@ class Settle:
         """The nearest input in floats."""
         frame = self.frame
         x = frame.middle.copy()
-        # trusted: nothing; at one = 0 there is no input, but its direction
+        # at one = 0 there is no input, but its direction
         scale = point[-1] if frame.whole and point[-1] > 0 else Fraction(1)
         x[frame.free] = [float(v / scale) for v in (point[:-1] if frame.whole else point)]
         return x
