@@ -16,6 +16,7 @@ from reludsl.domain import Box, Domain, Polytope, Space
 from reludsl.errors import InvalidInput, member
 from reludsl.layers import Max
 from reludsl.network import Network, Node
+from reludsl.one_thread import one_thread
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.regions.bounds import bounds
 from reludsl.regions.cells.enumeration import Enumeration, Task
@@ -323,7 +324,8 @@ def _probed(
         raise InvalidInput(f"the confidence is {confidence}; give a number between 0 and 1, e.g. 0.99")
     began = time.perf_counter()
     probes = task.probes(task.frame())
-    found = probes.estimate(task.start(probes), time_limit=SECONDS if time_limit is None else time_limit)
+    with one_thread():
+        found = probes.estimate(task.start(probes), time_limit=SECONDS if time_limit is None else time_limit)
     number = round(found.mean)
     exact = found.exact and not probes.doubts
     return RegionCount(
@@ -369,7 +371,8 @@ class _Teller:
         took = time.perf_counter() - self.began
         if self.estimate is None and took > QUIET:
             probes = self.task.probes(self.task.frame())
-            self.estimate = round(probes.estimate(self.task.start(probes), time_limit=1.0).mean)
+            with one_thread():
+                self.estimate = round(probes.estimate(self.task.start(probes), time_limit=1.0).mean)
         rate = found / max(took, 1e-9)
         step = f"regions, {rate:,.0f} a second"
         if self.estimate is not None and self.estimate > found:

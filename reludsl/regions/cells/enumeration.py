@@ -14,6 +14,7 @@ from reludsl.backend import Backend, BoolArray, FloatArray, IntArray
 from reludsl.domain import Box, Domain, Space
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.network import INPUT, Network
+from reludsl.one_thread import by_one_thread
 from reludsl.regions.cells.frame import Frame
 from reludsl.regions.cells.probes import Probes
 from reludsl.regions.cells.search import Found, Search
@@ -105,7 +106,7 @@ class Enumeration:
         frame = self.task.frame()
         search = self.task.search(frame)
         try:
-            for cells in search.run(self.task.start(search)):
+            for cells in by_one_thread(search.run(self.task.start(search))):
                 yield self.checked(frame, cells)
                 if self.time_limit is not None and time.perf_counter() - began > self.time_limit:
                     self.note = OUT_OF_TIME

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from reludsl.backend import FloatArray
+from reludsl.one_thread import by_one_thread
 from reludsl.regions.cells.enumeration import INTERRUPTED, OUT_OF_TIME, Enumeration, Task
 from reludsl.regions.cells.nodes import Nodes
 from reludsl.regions.cells.search import Search
@@ -42,7 +43,7 @@ def in_processes(work: Enumeration, processes: int) -> Iterator[Regions]:
     began = time.perf_counter()
     task, frame = work.task, work.task.frame()
     search = task.search(frame)
-    for cells in search.opened(task.start(search), SHARES * processes):
+    for cells in by_one_thread(search.opened(task.start(search), SHARES * processes)):
         yield work.checked(frame, cells)
     jobs = list(_jobs(search))
     work.told(search)
@@ -104,7 +105,7 @@ def _help(task: Task, todo: Any, done: Any) -> None:
     said = Enumeration(task)
     while (job := todo.get()) is not None:
         search = task.search(frame)
-        for cells in search.resumed(job.layer, job.nodes, job.points):
+        for cells in by_one_thread(search.resumed(job.layer, job.nodes, job.points)):
             found = said.checked(frame, cells)
             done.put((found.patterns, found.witnesses))
         said.told(search)
