@@ -84,7 +84,7 @@ class Enumeration:
     """The regions of a task, found one batch after the other as this is iterated over; then what is known.
 
     Args:
-        found: number of regions so far; flat: of them, those without an interior.
+        found: number of regions so far; apart: of them, those that rationals found.
         doubts: cells of which it is open whether they are regions, or how many; hidden: how many at most.
         margin: smallest distance of a witness from an edge, in rounding errors.
         complete: everything was searched.
@@ -93,7 +93,7 @@ class Enumeration:
     task: Task
     time_limit: float | None = None
     found: int = 0
-    flat: int = 0
+    apart: int = 0
     doubts: int = 0
     hidden: int = 0
     margin: float = math.inf
@@ -116,13 +116,13 @@ class Enumeration:
         except KeyboardInterrupt:
             self.note = INTERRUPTED
         self.told(search)
-        if search.settle.flat:
-            yield self.without_interior(search.settle.flat)
+        if search.settle.apart:
+            yield self.by_rationals(search.settle.apart)
 
-    def without_interior(self, flat: Sequence[tuple[IntArray, FloatArray]]) -> Regions:
-        """Patterns that rationals found on cells without an interior."""
-        patterns, inputs = (np.array(part) for part in zip(*flat))
-        self.found, self.flat = self.found + len(patterns), self.flat + len(patterns)
+    def by_rationals(self, apart: Sequence[tuple[IntArray, FloatArray]]) -> Regions:
+        """Patterns of cells without an interior, or too thin for floats."""
+        patterns, inputs = (np.array(part) for part in zip(*apart))
+        self.found, self.apart = self.found + len(patterns), self.apart + len(patterns)
         return Regions(self.task.network, patterns, inputs)
 
     def told(self, search: Search) -> None:
