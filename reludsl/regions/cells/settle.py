@@ -272,7 +272,7 @@ class Settle:
         frame = self.frame
         values = np.array([float(v) for v in point])
         if frame.whole:
-            return np.clip(np.append(values[:-1], 2.0 * values[-1] - 1.0), -1.0, 1.0)
+            return np.asarray(np.clip(np.append(values[:-1], 2.0 * values[-1] - 1.0), -1.0, 1.0))
         return np.asarray(np.clip((values - frame.middle[frame.free]) / frame.half[frame.free], -1.0, 1.0))
 
     def _explored(self, decided: IntArray, deadline: float) -> Iterator[tuple[IntArray, FloatArray]]:
