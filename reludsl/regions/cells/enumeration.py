@@ -121,6 +121,8 @@ class Enumeration:
     def without_interior(self, flat: Sequence[tuple[IntArray, FloatArray]]) -> Regions:
         """Patterns that rationals found on cells without an interior."""
         patterns, inputs = (np.array(part) for part in zip(*flat))
+        wanted = ((self.task.wanted < 0) | (patterns == self.task.wanted)).all(axis=1)
+        patterns, inputs = patterns[wanted], inputs[wanted]
         self.found, self.flat = self.found + len(patterns), self.flat + len(patterns)
         return Regions(self.task.network, patterns, inputs)
 
