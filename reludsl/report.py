@@ -242,6 +242,7 @@ def region_bounds_table(name: str, found: RegionBounds, shown: Mapping[str, int 
 
 def count_table(name: str, found: RegionCount, labels: Mapping[int, RegionCount]) -> RenderableType:
     """How many regions, of which kind, and what is known of the number; then the same for every label."""
+    title = f"{name}: {_number(found)} region{'' if _number(found).split()[-1] == '1' else 's'}"
     rows = {"definition": _defined(found), "known": _known(found)}
     if found.standard_error is not None and not found.exact:
         rows["estimate"] = f"{_large(found.count)}, standard error {found.standard_error:.3g}"
@@ -250,11 +251,11 @@ def count_table(name: str, found: RegionCount, labels: Mapping[int, RegionCount]
     rows["method"] = f"{found.method.value}, {found.units:,} units, {found.seconds:.2f} s"
     lines = [Text(found.note, style="dim")] if found.note else []
     if not labels:
-        return _listed(f"{name}: {_number(found)} regions", rows, *lines)
+        return _listed(title, rows, *lines)
     own = _table("label", "regions", "")
     for label, one in labels.items():
         own.add_row(str(label), _number(one), "" if one.exact else _known(one))
-    return _listed(f"{name}: {_number(found)} regions", rows, *lines, own)
+    return _listed(title, rows, *lines, own)
 
 
 def plane_table(name: str, found: Plane, known: RegionCount | None, seconds: float, out: Path | None) -> RenderableType:

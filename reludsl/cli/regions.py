@@ -52,6 +52,7 @@ from reludsl.report import count_table, plane_table, show
 
 COUNTINGS = tuple(m.value for m in Counting)
 DEFINITIONS = tuple(d.value for d in Definition)
+FLAT = tuple(d.value for d in Definition if d is not Definition.PATTERNS)
 COLOURS = tuple(c.value for c in Colouring)
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -208,7 +209,7 @@ def plane(
 ) -> None:
     """The linear regions of a plane through three inputs, or of a network of two: exactly, and as a picture."""
     choice("--color", color, COLOURS)
-    choice("--definition", definition, DEFINITIONS)
+    choice("--definition", definition, FLAT)
     check_writable(out, *PICTURES)
     source, _ = read_source(net), chosen_backend(backend)
     network = source.network

@@ -301,6 +301,7 @@ def _counted(
     work = Enumeration(task, time_limit)
     maps = SharedMaps(task.network) if definition is Definition.AFFINE else None
     tell = _Teller(task, began, time_limit, progress)
+    tell(0)
     try:
         for found in _iterated(work, processes):
             if maps is not None:
