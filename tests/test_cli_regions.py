@@ -16,6 +16,7 @@ from command_line import Run, answer, refused
 from solvers import solver
 
 from reludsl.cli import regions
+from reludsl.cli.inputs import chosen_region
 from reludsl.cli.progress import progress
 from reludsl.data import path as packaged
 from reludsl.errors import MissingBackend
@@ -23,6 +24,7 @@ from reludsl.io import write
 from reludsl.layers import Affine
 from reludsl.network import Network
 from reludsl.networks import general_position, random_network, sawtooth, six_definitions
+from reludsl.plot import plot_plane
 from reludsl.progress import Progress
 from reludsl.regions import Label, Slice, count, count_by_label, plane
 
@@ -87,25 +89,25 @@ def test_line_counts_networks_of_one_input(run: Run, nets: Path) -> None:
 
 def test_outputs_label_and_pattern_are_those_of_the_library(run: Run, nets: Path) -> None:
     net, box = random_network((3, 6, 5), 0, outputs=3), ("--box", -2, 2)
-    domain = regions.chosen_region(net, ("-2", "2"), None, None)
+    domain = chosen_region(net, ("-2", "2"), None, None)
     for words, options in (
         (("--outputs-as-units",), {"outputs_as_units": True}),
         (("--label", 1), {"label": 1}),
         (("--pattern", "-1,0,1"), {"pattern": [-1, 0, 1]}),
     ):
         found = answer(run("count", nets / "net.npz", *box, *words, "--json"))
-        expected = count(net, domain, **options)  # type: ignore[arg-type]
+        expected = count(net, domain, **options)
         assert (found["count"], found["units"]) == (expected.count, expected.units)
         assert found["count"] > 0
 
 
 @pytest.mark.parametrize("rule", list(Label))
 def test_labels_are_counted_beside_the_whole(rule: Label, run: Run, nets: Path) -> None:
-    words = ("count", nets / "net.npz", "--box", -2, 2, "--by-label")
-    words = (*words, "--outputs-as-units") if rule is Label.ALONE else words
+    more = ("--outputs-as-units",) if rule is Label.ALONE else ()
+    words = ("count", nets / "net.npz", "--box", -2, 2, "--by-label", *more)
     found = answer(run(*words, "--json"))
     net = random_network((3, 6, 5), 0, outputs=3)
-    domain = regions.chosen_region(net, ("-2", "2"), None, None)
+    domain = chosen_region(net, ("-2", "2"), None, None)
     expected = count_by_label(net, domain, rule)
     assert {k: one["count"] for k, one in found["labels"].items()} == {str(k): v.count for k, v in expected.items()}
     assert found["count"] == count(net, domain, outputs_as_units=rule is Label.ALONE).count
@@ -129,9 +131,9 @@ def test_processes_change_no_count_and_end_with_the_run(nets: Path) -> None:
     ended = subprocess.run(_command(*words), capture_output=True, text=True, check=True, timeout=60)
     found = json.loads(ended.stdout)
     assert found["lower"] <= found["count"] <= found["upper"]
-    words = ("count", nets / "net.npz", "--box", -2, 2, "--json")
+    again = ("count", nets / "net.npz", "--box", -2, 2, "--json")
     one, two = (
-        json.loads(subprocess.run(_command(*words, *more), capture_output=True, check=True, timeout=60).stdout)
+        json.loads(subprocess.run(_command(*again, *more), capture_output=True, check=True, timeout=60).stdout)
         for more in ((), ("--processes", 2))
     )
     assert (one["count"], one["complete"]) == (two["count"], two["complete"])
@@ -239,8 +241,13 @@ def test_picture_has_regions_boundaries_and_points(
     color: str, suffix: str, run: Run, nets: Path, need: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need("matplotlib")
-    drawn = []
-    monkeypatch.setattr(regions, "plot_plane", lambda *a, **k: drawn.append(regions_plot(*a, **k)) or drawn[-1])
+    drawn: list[Any] = []
+
+    def drawing(*arrays: Any, **options: Any) -> Any:
+        drawn.append(plot_plane(*arrays, **options))
+        return drawn[-1]
+
+    monkeypatch.setattr(regions, "plot_plane", drawing)
     out = nets / f"picture{suffix}"
     words = ("--points", nets / "points.npy", "--color", color, "--out", out)
     status, said, _ = run("plane", nets / "net.npz", *words)
@@ -253,9 +260,6 @@ def test_picture_has_regions_boundaries_and_points(
     # the first two of the points lie 2 apart, in the plane as in the space
     at = axes.collections[labels.index("_points")].get_offsets()
     assert np.linalg.norm(at[0] - at[1]) == pytest.approx(2.0)
-
-
-regions_plot = regions.plot_plane
 
 
 def test_missing_matplotlib_is_said_before_the_work(run: Run, nets: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def count(
     method: Counting | str = Counting.AUTO,
     outputs_as_units: bool = False,
     label: int | None = None,
-    pattern: Sequence[int] | None = None,
+    pattern: Sequence[int] | IntArray | None = None,
     backend: str | Backend | None = None,
     time_limit: float | None = None,
     processes: int = 1,
@@ -152,7 +152,7 @@ def stream(
     definition: Definition | str = Definition.ACTIVATION,
     outputs_as_units: bool = False,
     label: int | None = None,
-    pattern: Sequence[int] | None = None,
+    pattern: Sequence[int] | IntArray | None = None,
     backend: str | Backend | None = None,
     time_limit: float | None = None,
     processes: int = 1,
@@ -238,7 +238,7 @@ def _planar(domain: Domain | Space) -> bool:
     )
 
 
-def _restricted(network: Network, label: int | None, pattern: Sequence[int] | None) -> _Restricted:
+def _restricted(network: Network, label: int | None, pattern: Sequence[int] | IntArray | None) -> _Restricted:
     layers = unit_layers(network)
     own = unit_count(layers)
     wanted = np.full(own, -1)
