@@ -120,8 +120,10 @@ class Enumeration:
             yield self.by_rationals(search.settle.apart)
 
     def by_rationals(self, apart: Sequence[tuple[IntArray, FloatArray]]) -> Regions:
-        """Patterns of cells without an interior, or too thin for floats."""
+        """Patterns of cells without an interior, or too thin for floats, those that are wanted."""
         patterns, inputs = (np.array(part) for part in zip(*apart))
+        wanted = ((self.task.wanted < 0) | (patterns == self.task.wanted)).all(axis=1)
+        patterns, inputs = patterns[wanted], inputs[wanted]
         self.found, self.apart = self.found + len(patterns), self.apart + len(patterns)
         return Regions(self.task.network, patterns, inputs)
 

@@ -41,6 +41,8 @@ class Estimate:
         runs: (t,) independent estimates.
         seconds: that they took.
         exact: there was nothing left to follow: the number is what was counted.
+        ends: after how many runs it could have ended by the clock. Each would give a bound of its own, and the one that
+            is taken holds when all do.
 
     >>> found = Estimate(np.array([90.0, 110.0, 100.0, 104.0]), 0.1)
     >>> found.mean, round(found.standard_error, 2), found.lower(0.9375)
@@ -50,6 +52,7 @@ class Estimate:
     runs: FloatArray
     seconds: float
     exact: bool = False
+    ends: int = 1
 
     @property
     def mean(self) -> float:
@@ -62,8 +65,8 @@ class Estimate:
         return float(self.runs.std(ddof=1) / math.sqrt(self.runs.size))
 
     def lower(self, confidence: float) -> int:
-        """A lower bound that holds with this confidence: min X / 2^a with 2^(-a t) = 1 - confidence."""
-        alpha = -math.log2(1.0 - confidence) / self.runs.size
+        """A lower bound that holds with this confidence: min X / 2^a, 2^(-a t) = (1 - confidence) / ends."""
+        alpha = -math.log2((1.0 - confidence) / self.ends) / self.runs.size
         return max(1, int(float(self.runs.min()) / 2.0**alpha))
 
 
@@ -87,11 +90,15 @@ class Probes(Search):
             return Estimate(np.full(2, done), time.perf_counter() - began, exact=True)
         self.following = True
         totals: list[FloatArray] = []
-        while len(totals) * TOGETHER < runs:
-            if totals and time.perf_counter() - began > time_limit:
-                break
-            totals.append(done + self._runs(cells))
-        return Estimate(np.concatenate(totals), time.perf_counter() - began)
+        try:
+            while len(totals) * TOGETHER < runs:
+                if totals and time.perf_counter() - began > time_limit:
+                    break
+                totals.append(done + self._runs(cells))
+        except KeyboardInterrupt:
+            if not totals:
+                raise
+        return Estimate(np.concatenate(totals), time.perf_counter() - began, ends=-(-runs // TOGETHER))
 
     def _runs(self, cells: list[tuple[int, Nodes]]) -> FloatArray:
         """The sums over the front of some runs: (TOGETHER,)."""

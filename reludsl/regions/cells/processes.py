@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -87,6 +88,8 @@ def in_processes(work: Enumeration, processes: int) -> Iterator[Regions]:
             helper.terminate()
         for helper in helpers:
             helper.join()
+        # jobs that nobody takes any more would keep this process from ending
+        todo.cancel_join_thread()
 
 
 def _jobs(search: Search) -> Iterator[Job]:
@@ -100,7 +103,8 @@ def _jobs(search: Search) -> Iterator[Job]:
 
 
 def _help(task: Task, todo: Any, done: Any) -> None:
-    """Search jobs until there are none."""
+    """Search jobs until there are none. An interrupt is for the process that handed them out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     frame = task.frame()
     said = Enumeration(task)
     while (job := todo.get()) is not None:

@@ -160,18 +160,19 @@ class Search:
             nodes,
             forms=forms,
             form_errors=errors,
-            open=open_ & self._allowed(at)[None],
+            open=open_,
             maps={**maps, at: z},
             signs={
                 **{source: nodes.signs[source] for source in maps},
                 at: layer.z_signs(base, nodes.signs, len(nodes)),
             },
         )
-        self.pending[at].append(nodes.take(self._inhabited(layer, nodes)))
+        self.pending[at].append(nodes.take(self._inhabited(at, nodes)))
 
-    def _inhabited(self, layer: CellLayer, nodes: Nodes) -> IntArray:
+    def _inhabited(self, at: int, nodes: Nodes) -> IntArray:
         """Cells in which every unit has an option left: what is wanted may not be there."""
-        return np.flatnonzero((self._counts(layer, nodes.open) > 0).all(axis=1))
+        layer = self.frame.cascade.layers[at]
+        return np.flatnonzero((self._counts(layer, nodes.open & self._allowed(at)) > 0).all(axis=1))
 
     def _counts(self, layer: CellLayer, options: BoolArray) -> IntArray:
         """How many of the options of each unit are marked: (B, O) -> (B, units)."""
@@ -182,6 +183,7 @@ class Search:
         return total
 
     def _allowed(self, at: int) -> BoolArray:
+        """The options that are wanted. Others are asked for all the same: where they are there, they are cut off."""
         layer = self.frame.cascade.layers[at]
         assert layer.units is not None
         wanted = self.wanted[layer.units.units][layer.options.unit]
@@ -249,6 +251,9 @@ class Search:
     def _step(self, at: int, nodes: Nodes) -> Iterator[Found]:
         layer = self.frame.cascade.layers[at]
         nodes = self._likened(layer, nodes)
+        nodes = nodes.take(self._inhabited(at, nodes))
+        if not len(nodes):
+            return
         member = self._member(layer, nodes)
         wanted = nodes.open & ~member.any(axis=2)
         busy = wanted.any(axis=1)
@@ -263,10 +268,10 @@ class Search:
         ready = ~split.any(axis=1)
         if ready.any():
             k = np.flatnonzero(ready)
-            yield from self._leave(at, self._certain(layer, nodes.take(k), member[k]))
+            yield from self._leave(at, self._certain(at, nodes.take(k), member[k]))
         cut = np.flatnonzero(~ready)
         if cut.size:
-            self.pending[at].append(self._cut(layer, nodes.take(cut), member[cut], split[cut]))
+            self.pending[at].append(self._cut(at, nodes.take(cut), member[cut], split[cut]))
 
     def _likened(self, layer: CellLayer, nodes: Nodes) -> Nodes:
         """Units whose edges are those of another unit follow it."""
@@ -289,11 +294,12 @@ class Search:
             inside = inside & (values[:, column] > nodes.form_errors[:, column, None])
         return np.asarray(inside)
 
-    def _certain(self, layer: CellLayer, nodes: Nodes, member: BoolArray) -> Nodes:
+    def _certain(self, at: int, nodes: Nodes, member: BoolArray) -> Nodes:
         """Cells whose units all have one option, with points only that are in all of these beyond any error.
 
         Every option has some member, and no point is far outside of any: where none is in all, their middle is.
         """
+        layer = self.frame.cascade.layers[at]
         good = np.asarray((member | ~nodes.open[:, :, None]).all(axis=1) & (nodes.pool >= 0))
         poor = np.flatnonzero(~good.any(axis=1))
         pool = nodes.pool
@@ -316,7 +322,7 @@ class Search:
         nodes = replace(nodes, pool=pool[:, : max(int(good.sum(axis=1).max(initial=0)), 1)])
         lost = ~good.any(axis=1)
         for node in np.flatnonzero(lost).tolist():
-            self._doubt(layer, nodes.open[node])
+            self._doubt(at, nodes.open[node])
         return nodes.take(np.flatnonzero(~lost))
 
     def _asked(self, at: int, nodes: Nodes, wanted: BoolArray) -> Nodes:
@@ -343,7 +349,7 @@ class Search:
         pool = wider(nodes.pool, int(slot.max(initial=-1)) + 1).copy()
         pool[owner, slot] = where
         nodes = replace(nodes, open=open_, pool=pool)
-        return nodes.take(self._inhabited(layer, nodes))
+        return nodes.take(self._inhabited(at, nodes))
 
     def _settled(self, at: int, node: Nodes, open_: BoolArray, option: int) -> FloatArray | None:
         """A point of one cell in an option of which `Sides` could not tell; None where there is none to go on with."""
@@ -356,14 +362,18 @@ class Search:
         decided = np.concatenate([node.pieces[0], self._pieces(layer, chosen[None])[0]])
         answer = self.settle.ask(rows, errors, decided)
         if answer.doubtful:
-            self._doubt(layer, chosen)
+            self._doubt(at, chosen)
         return answer.point
 
-    def _doubt(self, layer: CellLayer, open_: BoolArray) -> None:
+    def _doubt(self, at: int, open_: BoolArray) -> None:
         """One cell stays open; it may hold as many regions as its units, and those of later layers, have options."""
         layers = self.frame.cascade.layers
-        left = [self._counts(layer, open_[None])[0]]
-        left += [np.bincount(rest.options.unit) for rest in layers[layers.index(layer) + 1 :]]
+        left = [self._counts(layers[at], (open_ & self._allowed(at))[None])[0]]
+        for k in range(at + 1, len(layers)):
+            every = np.ones((1, len(layers[k].options.unit)), dtype=np.bool_)
+            left.append(self._counts(layers[k], every & self._allowed(k))[0])
+        if any((part == 0).any() for part in left):
+            return
         self.doubts += 1
         self.hidden += math.prod(int(n) for n in np.concatenate(left))
 
@@ -389,11 +399,13 @@ class Search:
                 errors = np.concatenate([errors, error[:, None]], axis=1)
         return there, absent, points
 
-    def _cut(self, layer: CellLayer, nodes: Nodes, member: BoolArray, split: BoolArray) -> Nodes:
-        """Cut every cell by the first unit that has several options."""
+    def _cut(self, at: int, nodes: Nodes, member: BoolArray, split: BoolArray) -> Nodes:
+        """Cut every cell by the first unit that has several options, of which one is wanted if there is such a unit."""
+        layer, allowed = self.frame.cascade.layers[at], self._allowed(at)
+        assert layer.units is not None
         o = layer.options
-        unit = split.argmax(axis=1)
-        k, option, factor = self._followed(*np.nonzero(nodes.open & (o.unit[None, :] == unit[:, None])))
+        unit = (split * (1 + (self.wanted[layer.units.units] >= 0))).argmax(axis=1)
+        k, option, factor = self._followed(*np.nonzero(nodes.open & allowed & (o.unit[None, :] == unit[:, None])))
         child = nodes.take(k)
         child = replace(child, weight=child.weight * factor)
         other = (o.unit[None, :] == unit[k][:, None]) & (np.arange(o.unit.size)[None, :] != option[:, None])
