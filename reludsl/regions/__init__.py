@@ -9,7 +9,7 @@ from reludsl.regions.counted import count_plane as count_plane
 from reludsl.regions.counting import Label as Label
 from reludsl.regions.counting import count as count
 from reludsl.regions.counting import count_by_label as count_by_label
-from reludsl.regions.counting import stream as enumerate  # noqa: F401
+from reludsl.regions.counting import stream as stream
 from reludsl.regions.definition import Definition as Definition
 from reludsl.regions.distance import nearest_boundary as nearest_boundary
 from reludsl.regions.found import Regions as Regions
@@ -30,3 +30,5 @@ from reludsl.regions.study import StudyRow as StudyRow
 from reludsl.regions.study import study as study
 from reludsl.regions.study import summaries as summaries
 from reludsl.regions.xor_bound import xor_bound as xor_bound
+
+enumerate = stream
