@@ -16,8 +16,9 @@ from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.network import INPUT, Network
 from reludsl.one_thread import by_one_thread
 from reludsl.regions.cells.frame import Frame
+from reludsl.regions.cells.nodes import Found, Outlying
 from reludsl.regions.cells.probes import Probes
-from reludsl.regions.cells.search import Found, Search
+from reludsl.regions.cells.search import Search
 from reludsl.regions.cells.settle import Settle
 from reludsl.regions.cells.sides import Sides
 from reludsl.regions.edges import UnitLayer
@@ -69,7 +70,7 @@ class Task:
             norms = np.linalg.norm(frame.sides @ frame.slope, axis=1)
             norms = np.where(norms > 0, norms, 1.0)
             rows, errors = frame.sides / norms[:, None], frame.side_errors / norms
-            found = search.settle.ask(rows, errors, np.zeros(0, dtype=np.int64)).point
+            found = search.settle.interior(rows, errors)
             if found is None:
                 raise InvalidInput(
                     "the polytope has no interior, or one thinner than rounding, so that no region has one in it; "
@@ -84,7 +85,7 @@ class Enumeration:
     """The regions of a task, found one batch after the other as this is iterated over; then what is known.
 
     Args:
-        found: number of regions so far; apart: of them, those that rationals found.
+        found: number of regions so far.
         doubts: cells of which it is open whether they are regions, or how many; hidden: how many at most.
         margin: smallest distance of a witness from an edge, in rounding errors.
         complete: everything was searched.
@@ -93,7 +94,6 @@ class Enumeration:
     task: Task
     time_limit: float | None = None
     found: int = 0
-    apart: int = 0
     doubts: int = 0
     hidden: int = 0
     margin: float = math.inf
@@ -116,16 +116,15 @@ class Enumeration:
         except KeyboardInterrupt:
             self.note = INTERRUPTED
         self.told(search)
-        if search.settle.apart:
-            yield self.by_rationals(search.settle.apart)
+        if search.apart:
+            yield self.outlying(search.apart)
 
-    def by_rationals(self, apart: Sequence[tuple[IntArray, FloatArray]]) -> Regions:
-        """Patterns of cells without an interior, or too thin for floats, those that are wanted."""
-        patterns, inputs = (np.array(part) for part in zip(*apart))
-        wanted = ((self.task.wanted < 0) | (patterns == self.task.wanted)).all(axis=1)
-        patterns, inputs = patterns[wanted], inputs[wanted]
-        self.found, self.apart = self.found + len(patterns), self.apart + len(patterns)
-        return Regions(self.task.network, patterns, inputs)
+    def outlying(self, apart: Sequence[Outlying]) -> Regions:
+        """What only rationals reach, as regions."""
+        self.found += len(apart)
+        return Regions(
+            self.task.network, np.array([one.pieces for one in apart]), np.array([one.witness for one in apart])
+        )
 
     def told(self, search: Search) -> None:
         """Take over what a search says when it ends."""

@@ -1,4 +1,7 @@
-"""What a search holds of its cells: rows, forms, options and points, as arrays over many cells of one layer."""
+"""What a search holds of its cells: rows, forms, options and points, as arrays over many cells of one layer.
+
+And what it finds: cells that passed all layers.
+"""
 
 from __future__ import annotations
 
@@ -84,6 +87,32 @@ class Nodes:
             self.weight[index],
             self.run[index],
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Cells that passed all layers.
+
+    Args:
+        pieces: (B, units)
+        points: (B, n) a point of the cube inside each, certainly.
+        weight, run: (B,) see `Nodes`.
+    """
+
+    pieces: IntArray
+    points: FloatArray
+    weight: FloatArray
+    run: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlying:
+    """A region that only rationals reach: its pattern, and an input rounded to floats; the rest as for `Found`."""
+
+    pieces: IntArray
+    witness: FloatArray
+    weight: float
+    run: int
 
 
 def joined(parts: Sequence[Nodes], trivial: FloatArray) -> Nodes:

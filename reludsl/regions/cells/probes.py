@@ -84,7 +84,7 @@ class Probes(Search):
             start: as for `run`.
         """
         began = time.perf_counter()
-        done = float(sum(len(found.pieces) for found in self.opened(start, FRONT)))
+        done = float(sum(len(found.pieces) for found in self.opened(start, FRONT)) + len(self.apart))
         cells = [(at, nodes) for at, held in enumerate(self.pending) for nodes in held]
         if not cells:
             return Estimate(np.full(2, done), time.perf_counter() - began, exact=True)
@@ -112,8 +112,11 @@ class Probes(Search):
             pool[held] = self.points.add(self.points.u[pool[held]], self.points.y[pool[held]])
             self.pending[at].append(replace(copies, pool=pool))
         total = np.zeros(TOGETHER)
+        self.apart.clear()
         for found in self._rest():
             np.add.at(total, found.run, found.weight)
+        for one in self.apart:
+            total[one.run] += one.weight
         return total
 
     def _followed(self, k: IntArray, option: IntArray) -> tuple[IntArray, IntArray, FloatArray]:

@@ -48,8 +48,8 @@ def in_processes(work: Enumeration, processes: int) -> Iterator[Regions]:
         yield work.checked(frame, cells)
     jobs = list(_jobs(search))
     work.told(search)
-    if search.settle.apart:
-        yield work.by_rationals(search.settle.apart)
+    if search.apart:
+        yield work.outlying(search.apart)
     # spawned, not forked: a forked process inherits the locks of solver threads that it has not
     context = multiprocessing.get_context("spawn")
     todo, done = context.Queue(), context.Queue(AHEAD)
@@ -113,14 +113,14 @@ def _help(task: Task, todo: Any, done: Any) -> None:
             found = said.checked(frame, cells)
             done.put((found.patterns, found.witnesses))
         said.told(search)
-        if search.settle.apart:
-            found = said.by_rationals(search.settle.apart)
+        if search.apart:
+            found = said.outlying(search.apart)
             done.put((found.patterns, found.witnesses))
     done.put(said)
 
 
 def _take(work: Enumeration, said: Enumeration) -> None:
     work.doubts, work.hidden = work.doubts + said.doubts, work.hidden + said.hidden
-    work.apart, work.margin = work.apart + said.apart, min(work.margin, said.margin)
+    work.margin = min(work.margin, said.margin)
     for key, value in said.work.items():
         work.work[key] = work.work.get(key, 0) + value

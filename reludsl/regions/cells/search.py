@@ -18,28 +18,12 @@ import numpy as np
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.regions.cells.cascade import UNKNOWN, CellLayer
 from reludsl.regions.cells.frame import Frame
-from reludsl.regions.cells.nodes import Nodes, Points, grown, joined, wider
+from reludsl.regions.cells.nodes import Found, Nodes, Outlying, Points, grown, joined, wider
 from reludsl.regions.cells.settle import Settle
 from reludsl.regions.cells.sides import Questions, Sides
 
 BATCH = 512
 """Cells that take a step together."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """Cells that passed all layers.
-
-    Args:
-        pieces: (B, units)
-        points: (B, n) a point of the cube inside each, certainly.
-        weight, run: (B,) see `Nodes`.
-    """
-
-    pieces: IntArray
-    points: FloatArray
-    weight: FloatArray
-    run: IntArray
 
 
 @dataclass(eq=False)
@@ -49,6 +33,7 @@ class Search:
     Args:
         settle: decides what `sides` leaves open.
         wanted: (units,) the piece of each unit, -1 for any: cells of other pieces are passed over.
+        apart: regions that only rationals reach.
         doubts: options of which it stayed open whether they are there.
         hidden: what these may hold, at most, in regions.
     """
@@ -57,6 +42,7 @@ class Search:
     sides: Sides
     settle: Settle
     wanted: IntArray
+    apart: list[Outlying] = field(default_factory=list)
     doubts: int = 0
     hidden: int = 0
     points: Points = field(init=False)
@@ -359,11 +345,24 @@ class Search:
         edges = o.edges[option][o.edges[option] < o.plus.size]
         rows = np.concatenate([node.rows[0, : node.count[0]], node.forms[0, edges]])
         errors = np.concatenate([node.errors[0, : node.count[0]], node.form_errors[0, edges]])
-        decided = np.concatenate([node.pieces[0], self._pieces(layer, chosen[None])[0]])
-        answer = self.settle.ask(rows, errors, decided)
+        answer = self.settle.ask(rows, errors, at, self._choices(at, node.pieces[0], chosen))
+        self.apart += [
+            Outlying(pieces, witness, float(node.weight[0]), int(node.run[0])) for pieces, witness in answer.apart
+        ]
         if answer.doubtful:
             self._doubt(at, chosen)
         return answer.point
+
+    def _choices(self, at: int, pieces: IntArray, open_: BoolArray) -> list[list[int]]:
+        """The pieces of every unit that are left in one cell of a layer."""
+        choices = [[piece] for piece in pieces.tolist()]
+        for k, layer in enumerate(self.frame.cascade.layers[at:], at):
+            left = open_ if k == at else self._allowed(k)
+            options = layer.options
+            choices += [
+                options.piece[left & (options.unit == unit)].tolist() for unit in range(int(options.unit.max()) + 1)
+            ]
+        return choices
 
     def _doubt(self, at: int, open_: BoolArray) -> None:
         """One cell stays open; it may hold as many regions as its units, and those of later layers, have options."""

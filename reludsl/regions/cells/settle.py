@@ -7,14 +7,14 @@ in rationals: the multipliers are evaluated exactly, others are looked for (`rel
 
     max t   over the domain, rows >= t
 
-is solved exactly (`reludsl.exact_lp`), the last two where the program is small enough for that. A cell that is there
-and too thin for floats is searched to its end in rationals.
+is solved exactly (`reludsl.exact_lp`), the last two where the program is small enough for that. What lies in a cell so thin that no
+float is in it beyond its errors is enumerated in rationals too, unit after unit.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -35,14 +35,21 @@ MOST_EXACT = 1_500
 """Coefficients of the largest program that is solved in rationals; a dozen rows over 784 inputs take minutes."""
 
 EXACT_SECONDS = 20.0
-"""For one program in rationals."""
+"""For one question in rationals."""
+
+INWARD = 1e-12
+"""How far from the faces of the cube a point is moved that a linear program puts on one."""
+
+Apart = tuple[IntArray, FloatArray]
+"""The pattern of a region that only rationals reach, and an input in it, rounded to floats."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Settled:
-    """A point of the cube in the cell; or that nothing was decided; or neither: there is no such cell."""
+    """A point of the cube in the cell; or all the regions in it; or that it stays open; or neither: it is empty."""
 
     point: FloatArray | None = None
+    apart: tuple[Apart, ...] = ()
     doubtful: bool = False
 
 
@@ -52,8 +59,6 @@ class Settle:
 
     Args:
         solid: cells without an interior are no cells.
-        apart: patterns that rationals found, of cells without an interior or too thin for floats, each with an input,
-            rounded to floats.
         work: linear programs, rational programs.
     """
 
@@ -61,14 +66,8 @@ class Settle:
     sides: Sides
     backend: Backend
     solid: bool = True
-    apart: list[tuple[IntArray, FloatArray]] = field(default_factory=list)
     work: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("linear programs", "rational programs"), 0))
     _signs: dict[tuple[int, int, bytes], int] = field(default_factory=dict)
-
-    @property
-    def _exact(self) -> bool:
-        """Whether the rows of the search are the network's own: composing several affine layers rounds."""
-        return all(layer.exact for layer in self.frame.cascade.layers)
 
     def constant(self, at: int, pieces: IntArray, q: int) -> int:
         """The sign of edge q of a layer where it is one number on a cell, in rationals; UNKNOWN where it is not.
@@ -77,8 +76,6 @@ class Settle:
             pieces: of all units of the earlier layers.
         """
         key = at, q, pieces.tobytes()
-        if not self._exact:
-            return UNKNOWN
         if key not in self._signs:
             layers = self.frame.cascade.unit_layers
             edges = layers[at].edges
@@ -93,27 +90,38 @@ class Settle:
             self._signs[key] = UNKNOWN if any(slopes) else (value > 0) - (value < 0)
         return self._signs[key]
 
-    def ask(self, rows: FloatArray, errors: FloatArray, decided: IntArray) -> Settled:
+    def ask(self, rows: FloatArray, errors: FloatArray, at: int, choices: Sequence[Sequence[int]]) -> Settled:
         """Whether the cell of some rows is there.
 
         Args:
             rows: (m, d); errors: (m,) of the search.
-            decided: the pieces of all units of the earlier layers and of this one, -1 for those that are open.
+            at: the layer that the cell is in.
+            choices: the pieces that each unit of the network may be on: one for those of earlier layers.
         """
         self.work["linear programs"] += 1
         point, multipliers = self._program(rows)
         last = int(multipliers.argmax()) if multipliers is not None else len(rows) - 1
         rest = np.delete(np.arange(len(rows)), last)
-        question = Questions(
-            rows[None, rest], errors[None, rest], rows[None, last], errors[None, last], np.zeros((1, self.frame.width))
-        )
+        question = self._question(rows, errors, last)
         if point is not None and self.sides.inside(question, point[None])[0]:
             return Settled(point)
         if multipliers is not None and multipliers[last] > 0:
             scaled = multipliers[rest] / multipliers[last]
             if self.sides.absent(question, scaled[None])[0]:
                 return Settled()
-        return self._rational(decided, question)
+        return self._rational(rows, errors, at, choices)
+
+    def interior(self, rows: FloatArray, errors: FloatArray) -> FloatArray | None:
+        """A point of the cube beyond the sides of the domain, if a linear program finds one."""
+        point, _ = self._program(rows)
+        question = self._question(rows, errors, len(rows) - 1)
+        return point if point is not None and self.sides.inside(question, point[None])[0] else None
+
+    def _question(self, rows: FloatArray, errors: FloatArray, last: int) -> Questions:
+        """Whether the side of one of the rows is met where the others hold."""
+        rest = np.delete(np.arange(len(rows)), last)
+        start = np.zeros((1, self.frame.width))
+        return Questions(rows[None, rest], errors[None, rest], rows[None, last], errors[None, last], start)
 
     def _program(self, rows: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
         """max t with rows y >= t: a point of the cube, and multipliers of the rows."""
@@ -146,15 +154,13 @@ class Settle:
             session.close()
         if result.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
-        point = None if result.x is None else np.clip(result.x[:n], -1.0, 1.0)
+        point = None if result.x is None else np.clip(result.x[:n], INWARD - 1.0, 1.0 - INWARD)
         return point, None if result.row_duals is None else np.abs(result.row_duals[d:])
 
     # --- rationals ----------------------------------------------------------------------------------------------
 
-    def _rational(self, decided: IntArray, question: Questions) -> Settled:
-        if not self._exact:
-            return Settled(doubtful=True)
-        cell = self._cell(decided)
+    def _rational(self, rows: FloatArray, errors: FloatArray, at: int, choices: Sequence[Sequence[int]]) -> Settled:
+        cell = self._cell(self._decided(at, choices))
         if cell is None:
             return Settled()
         self.work["rational programs"] += 1
@@ -167,15 +173,20 @@ class Settle:
                 return Settled(doubtful=True)
             found = None if self._refuted(cell, every) else self._deepest(cell, every, deadline)
             if found is not None and found[1] > 0:
-                point = self._near(found[0])
-                if self.sides.inside(question, point[None])[0]:
+                point = self._rounded(found[0])
+                if (rows @ self.frame.lift(point) > errors).all():
                     return Settled(point)
-                self.apart.extend(list(self._explored(decided, deadline)))
-            elif not self.solid:
-                self.apart.extend(list(self._explored(decided, deadline)))
+            elif self.solid:
+                return Settled()
+            return Settled(apart=tuple(self._explored(at, choices, deadline)))
         except TimeoutError:
             return Settled(doubtful=True)
-        return Settled()
+
+    def _decided(self, at: int, choices: Sequence[Sequence[int]]) -> IntArray:
+        """The pieces of all units up to a layer, -1 for those that have several to choose from."""
+        layer = self.frame.cascade.unit_layers[at]
+        chosen = choices[: layer.start + layer.size]
+        return np.array([one[0] if len(one) == 1 else -1 for one in chosen], dtype=np.int64)
 
     def _cell(self, decided: IntArray) -> Cell | None:
         """The rows over the coordinates that move; None where a constant one fails. Constants are those of `one`."""
@@ -267,47 +278,40 @@ class Settle:
             return matrix[:, frame.free], moved
         return np.empty((0, int(frame.free.sum())), dtype=object), np.empty(0, dtype=object)
 
-    def _near(self, point: tuple[Fraction, ...]) -> FloatArray:
+    def _rounded(self, point: tuple[Fraction, ...]) -> FloatArray:
         """The nearest point of the cube in floats."""
         frame = self.frame
         values = np.array([float(v) for v in point])
         if frame.whole:
-            return np.asarray(np.clip(np.append(values[:-1], 2.0 * values[-1] - 1.0), -1.0, 1.0))
-        return np.asarray(np.clip((values - frame.middle[frame.free]) / frame.half[frame.free], -1.0, 1.0))
+            return np.append(values[:-1], 2.0 * values[-1] - 1.0)
+        return np.clip((values - frame.middle[frame.free]) / frame.half[frame.free], INWARD - 1.0, 1.0 - INWARD)
 
-    def _explored(self, decided: IntArray, deadline: float) -> Iterator[tuple[IntArray, FloatArray]]:
-        """The patterns of a cell, each with an input, unit after unit in rationals.
-
-        With an interior, or (not `solid`) any: then edges that are closed need to hold only.
-        """
+    def _explored(self, at: int, choices: Sequence[Sequence[int]], deadline: float) -> Iterator[Apart]:
+        """The regions of a cell, each with an input, unit after unit in rationals."""
+        decided = self._decided(at, choices)
         cell = self._cell(decided)
         if cell is None:
             return
         counted = np.ones_like(cell.strict) if self.solid else cell.strict
-        if self._refuted(cell, counted):
-            return
-        found = self._deepest(cell, counted, deadline)
-        if found is None or (counted.any() and found[1] <= 0):
+        found = None if self._refuted(cell, counted) else self._deepest(cell, counted, deadline)
+        # with one = 0 a point is a direction only
+        if found is None or (found[1] <= 0 and (counted.any() or self.solid or self.frame.whole)):
             return
         layers = self.frame.cascade.unit_layers
-        if decided.size == self.frame.cascade.units and (decided >= 0).all():
-            yield decided, self._input(found[0])
-            return
         if (decided >= 0).all():
-            following = next(layer for layer in layers if layer.start == decided.size)
-            decided = np.concatenate([decided, np.full(following.size, -1)])
+            if at + 1 == len(layers):
+                yield decided, self._input(found[0])
+            else:
+                yield from self._explored(at + 1, choices, deadline)
+            return
         unit = int(np.flatnonzero(decided < 0)[0])
-        layer = next(layer for layer in layers if layer.start <= unit < layer.start + layer.size)
-        for piece in np.flatnonzero(layer.proper[unit - layer.start]).tolist():
-            chosen = decided.copy()
-            chosen[unit] = piece
-            yield from self._explored(chosen, deadline)
+        for piece in choices[unit]:
+            yield from self._explored(at, [*choices[:unit], (piece,), *choices[unit + 1 :]], deadline)
 
     def _input(self, point: tuple[Fraction, ...]) -> FloatArray:
         """The nearest input in floats."""
         frame = self.frame
         x = frame.middle.copy()
-        # at one = 0 there is no input, but its direction
-        scale = point[-1] if frame.whole and point[-1] > 0 else Fraction(1)
+        scale = point[-1] if frame.whole else Fraction(1)
         x[frame.free] = [float(v / scale) for v in (point[:-1] if frame.whole else point)]
         return x
