@@ -7,8 +7,8 @@ in rationals: the multipliers are evaluated exactly, others are looked for (`rel
 
     max t   over the domain, rows >= t
 
-is solved exactly (`reludsl.exact_lp`), the last two where the program is small enough for that. What lies in a cell so thin that no
-float is in it beyond its errors is enumerated in rationals too, unit after unit.
+is solved exactly (`reludsl.exact_lp`), the last two where the program is small enough for that. What lies in a cell so
+thin that no float is in it beyond its errors is enumerated in rationals too, unit after unit.
 """
 
 from __future__ import annotations
