@@ -290,8 +290,6 @@ def _known(found: RegionCount) -> str:
     low, high = _large(found.lower), _large(found.upper)
     if found.confidence is not None:
         return f"at least {low} with confidence {found.confidence:.6g}; at most {high}, proved"
-    if found.method is Counting.ONE_TREE and found.complete:
-        return f"at least {low}, proved; at most {high} by the word of the solver"
     return f"exactly {low}, proved" if found.exact else f"between {low} and {high}, proved"
 
 

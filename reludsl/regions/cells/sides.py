@@ -149,7 +149,8 @@ class Sides:
             inside = slack.min(axis=1, initial=np.inf)
             reached = (value > 4 * self.tolerance) & (inside > self.tolerance)
             excluded = (bound < -self.tolerance * (1 + lam.sum(axis=1))) & ~reached
-            lost = ~((inside > SMALLEST) & (bound - value > SMALLEST) & (np.abs(bound) < 1e30))
+            room = 1.0 - np.abs(u).max(axis=1)
+            lost = ~((np.minimum(inside, room) > SMALLEST) & (bound - value > SMALLEST) & (np.abs(bound) < 1e30))
             done = reached | excluded | lost
             if done.any():
                 k = np.flatnonzero(done)
