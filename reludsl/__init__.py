@@ -5,9 +5,11 @@ net = rd.read("model.onnx")
 domain = rd.box(0, 1, net.input_shape)
 facts = rd.stable(net, domain)                     which neurons never switch
 smaller = rd.compress(net, domain)                 the same function, fewer neurons, with a proof
+count = rd.regions.count(net, domain)              how many linear regions, proved
 answer = rd.maximize(net.trace(domain).pre[1][7])  a proved bound, and a witness that reaches the value
 """
 
+from reludsl import regions as regions
 from reludsl.answer import Answer as Answer
 from reludsl.answer import Statistics as Statistics
 from reludsl.answer import Verdict as Verdict
@@ -20,6 +22,7 @@ from reludsl.domain import Box as Box
 from reludsl.domain import Domain as Domain
 from reludsl.domain import Norm as Norm
 from reludsl.domain import Polytope as Polytope
+from reludsl.domain import Space as Space
 from reludsl.errors import ReludslError as ReludslError
 from reludsl.export import export as export
 from reludsl.expr import Expr as Expr

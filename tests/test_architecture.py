@@ -37,7 +37,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("logic", "domain"),
     ("numeric", "exact", "exact_lp", "progress"),
     ("backend",),
-    ("apart", "aside", "silence"),
+    ("apart", "aside", "silence", "one_thread"),
     ("errors",),
 )
 """Top to bottom; a name stands for reludsl/<name>.py or the package reludsl/<name>/."""

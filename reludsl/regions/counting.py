@@ -17,6 +17,7 @@ from reludsl.domain import Box, Domain, Polytope, Space
 from reludsl.errors import InvalidInput, member
 from reludsl.layers import Max
 from reludsl.network import Network, Node
+from reludsl.one_thread import one_thread
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.regions.bounds import bounds
 from reludsl.regions.cells.enumeration import INTERRUPTED, Enumeration, Task
@@ -347,7 +348,8 @@ def _probed(
         )
     began = time.perf_counter()
     probes = task.probes(task.frame())
-    found = probes.estimate(task.start(probes), time_limit=SECONDS if time_limit is None else time_limit)
+    with one_thread():
+        found = probes.estimate(task.start(probes), time_limit=SECONDS if time_limit is None else time_limit)
     number = round(found.mean)
     exact = found.exact and not probes.doubts
     return RegionCount(
@@ -398,5 +400,6 @@ class _Teller:
         left = None if self.time_limit is None else self.time_limit - took
         if self.estimate is None and self.task is not None and took > QUIET and (left is None or left > QUIET):
             probes = self.task.probes(self.task.frame())
-            self.estimate = round(probes.estimate(self.task.start(probes), time_limit=1.0).mean)
+            with one_thread():
+                self.estimate = round(probes.estimate(self.task.start(probes), time_limit=1.0).mean)
         self.progress(Progress("regions", found, self.estimate or 0, left, rate=found / max(took, 1e-9)))

@@ -10,7 +10,8 @@
 `count`    the solver counts the assignments with f >= threshold by itself; it shows none of them
 
 A pattern counts when an input shows it, or rational arithmetic finds one (`reludsl.regions.presence`); that a solver
-claims it is no reason. That no pattern is left is the solver's bound on f.
+claims it is no reason. That no pattern is left is the solver's bound on f, above the threshold and within its
+tolerances: thinner regions may be missed, so that this end proves nothing of how many there are.
 """
 
 from __future__ import annotations
@@ -117,9 +118,10 @@ def one_tree(
 ) -> RegionCount:
     """The number of patterns of a network on a box or a polytope, by integer programming.
 
-    lower counts the patterns that an input shows. upper is lower + ambiguous where the search came to its end, which is
-    the solver's word within its tolerances: regions that reach no further than 1e-5 of a unit's range from an edge may
-    be missed. Otherwise it is what the architecture allows (see `reludsl.regions.ceiling`).
+    lower counts the patterns that an input shows. upper is what the architecture allows (`reludsl.regions.ceiling`),
+    even where the search came to its end: that none is left is the solver's word within its tolerances, and regions
+    that reach no further than 1e-5 of a unit's range from an edge are missed. `note` says so. Where bounds leave one
+    pattern alone, or where as many were found as there can be, the count is exact.
 
     Args:
         definition: ACTIVATION or PATTERNS.
@@ -347,13 +349,15 @@ class _Search:
         found = self.found
         network, definition = found.judge.network, found.judge.definition
         lower, ambiguous = len(found.regions), len(found.open)
-        searched = complete and told is None
-        if searched and self.program.binaries.size:
-            note = f"that no pattern is left is the bound of {self.solver.name}, within its tolerances"
+        solved = bool(self.program.binaries.size)
+        if complete and solved and told is None:
+            note = f"{self.solver.name} found no more {self.program.looked_for}: within its tolerances, no proof"
+        # a solver's end is no proof: thin regions are below its tolerances
+        upper = ceiling(network, definition, self.program.most) if solved else lower + ambiguous
         count = RegionCount(
             count=lower if told is None else told,
             lower=lower if told is None else 1,
-            upper=lower + ambiguous if searched else ceiling(network, definition, self.program.most),
+            upper=upper,
             ambiguous=ambiguous,
             definition=definition,
             units=unit_count(found.judge.layers),

@@ -78,6 +78,7 @@ class PatternProgram:
         slack, none: the columns f and `none`.
         scale: of the columns: a point of the program is `scale * x` for the x of the matrix, 1 for integer columns.
         threshold: the least f that is looked for.
+        absolute: whether f is in the unit of the pre-activations, and not relative to the range of each edge.
         inputs: where the network's input stands among the original columns.
     """
 
@@ -88,6 +89,7 @@ class PatternProgram:
     none: int
     scale: FloatArray
     threshold: float
+    absolute: bool
     inputs: slice
 
     @classmethod
@@ -140,6 +142,7 @@ class PatternProgram:
             program.where(NONE).start,
             scale,
             min_slack or THRESHOLD,
+            min_slack > 0,
             compiled.position[next(iter(application.argument.terms))],
         )
 
@@ -155,6 +158,12 @@ class PatternProgram:
         for count in np.unique(self.choices.unit, return_counts=True)[1].tolist():
             total *= count
         return total
+
+    @property
+    def looked_for(self) -> str:
+        """Which patterns a search of the program finds, for people."""
+        kind = "in the unit of the pre-activations" if self.absolute else "of the range of each unit"
+        return f"with a slack above {self.threshold:g} {kind}"
 
     def matrix(self) -> Matrix:
         """What a solver takes: columns within [-2, 2], and the largest number of every row about 1."""

@@ -14,6 +14,7 @@ from reludsl.backend import Backend, BoolArray, FloatArray, IntArray
 from reludsl.domain import Box, Domain, Space
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.network import INPUT, Network
+from reludsl.one_thread import by_one_thread
 from reludsl.regions.cells.frame import Frame
 from reludsl.regions.cells.probes import Probes
 from reludsl.regions.cells.search import Found, Search
@@ -83,7 +84,7 @@ class Enumeration:
     """The regions of a task, found one batch after the other as this is iterated over; then what is known.
 
     Args:
-        found: number of regions so far; flat: of them, those without an interior.
+        found: number of regions so far; apart: of them, those that rationals found.
         doubts: cells of which it is open whether they are regions, or how many; hidden: how many at most.
         margin: smallest distance of a witness from an edge, in rounding errors.
         complete: everything was searched.
@@ -92,7 +93,7 @@ class Enumeration:
     task: Task
     time_limit: float | None = None
     found: int = 0
-    flat: int = 0
+    apart: int = 0
     doubts: int = 0
     hidden: int = 0
     margin: float = math.inf
@@ -105,7 +106,7 @@ class Enumeration:
         frame = self.task.frame()
         search = self.task.search(frame)
         try:
-            for cells in search.run(self.task.start(search)):
+            for cells in by_one_thread(search.run(self.task.start(search))):
                 yield self.checked(frame, cells)
                 if self.time_limit is not None and time.perf_counter() - began > self.time_limit:
                     self.note = OUT_OF_TIME
@@ -115,15 +116,15 @@ class Enumeration:
         except KeyboardInterrupt:
             self.note = INTERRUPTED
         self.told(search)
-        if search.settle.flat:
-            yield self.without_interior(search.settle.flat)
+        if search.settle.apart:
+            yield self.by_rationals(search.settle.apart)
 
-    def without_interior(self, flat: Sequence[tuple[IntArray, FloatArray]]) -> Regions:
-        """Patterns that rationals found on cells without an interior."""
-        patterns, inputs = (np.array(part) for part in zip(*flat))
+    def by_rationals(self, apart: Sequence[tuple[IntArray, FloatArray]]) -> Regions:
+        """Patterns of cells without an interior, or too thin for floats, those that are wanted."""
+        patterns, inputs = (np.array(part) for part in zip(*apart))
         wanted = ((self.task.wanted < 0) | (patterns == self.task.wanted)).all(axis=1)
         patterns, inputs = patterns[wanted], inputs[wanted]
-        self.found, self.flat = self.found + len(patterns), self.flat + len(patterns)
+        self.found, self.apart = self.found + len(patterns), self.apart + len(patterns)
         return Regions(self.task.network, patterns, inputs)
 
     def told(self, search: Search) -> None:

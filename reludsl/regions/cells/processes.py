@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from reludsl.backend import FloatArray
+from reludsl.one_thread import by_one_thread
 from reludsl.regions.cells.enumeration import INTERRUPTED, OUT_OF_TIME, Enumeration, Task
 from reludsl.regions.cells.nodes import Nodes
 from reludsl.regions.cells.search import Search
@@ -43,12 +44,12 @@ def in_processes(work: Enumeration, processes: int) -> Iterator[Regions]:
     began = time.perf_counter()
     task, frame = work.task, work.task.frame()
     search = task.search(frame)
-    for cells in search.opened(task.start(search), SHARES * processes):
+    for cells in by_one_thread(search.opened(task.start(search), SHARES * processes)):
         yield work.checked(frame, cells)
     jobs = list(_jobs(search))
     work.told(search)
-    if search.settle.flat:
-        yield work.without_interior(search.settle.flat)
+    if search.settle.apart:
+        yield work.by_rationals(search.settle.apart)
     # spawned, not forked: a forked process inherits the locks of solver threads that it has not
     context = multiprocessing.get_context("spawn")
     todo, done = context.Queue(), context.Queue(AHEAD)
@@ -108,18 +109,18 @@ def _help(task: Task, todo: Any, done: Any) -> None:
     said = Enumeration(task)
     while (job := todo.get()) is not None:
         search = task.search(frame)
-        for cells in search.resumed(job.layer, job.nodes, job.points):
+        for cells in by_one_thread(search.resumed(job.layer, job.nodes, job.points)):
             found = said.checked(frame, cells)
             done.put((found.patterns, found.witnesses))
         said.told(search)
-        if search.settle.flat:
-            found = said.without_interior(search.settle.flat)
+        if search.settle.apart:
+            found = said.by_rationals(search.settle.apart)
             done.put((found.patterns, found.witnesses))
     done.put(said)
 
 
 def _take(work: Enumeration, said: Enumeration) -> None:
     work.doubts, work.hidden = work.doubts + said.doubts, work.hidden + said.hidden
-    work.flat, work.margin = work.flat + said.flat, min(work.margin, said.margin)
+    work.apart, work.margin = work.apart + said.apart, min(work.margin, said.margin)
     for key, value in said.work.items():
         work.work[key] = work.work.get(key, 0) + value

@@ -1,12 +1,14 @@
 """What the batches leave open, one question at a time: a linear program first, then rational arithmetic.
 
 The linear program maximises the least slack t over the rows of a cell and of the option that is asked about. Its point
-or its multipliers are held against the same proofs as those of a batch. Where t is 0 to rounding, the rows touch: two
-units share an edge, or three meet in a point. Then the rows are written down in rationals and
+or its multipliers are held against the same proofs as those of a batch. Where t is 0 to rounding, the rows touch (two
+units share an edge, three meet in a point), or the cell is thinner than any error bound. Then the rows are written down
+in rationals: the multipliers are evaluated exactly, others are looked for (`reludsl.regions.farkas`), and
 
     max t   over the domain, rows >= t
 
-is solved exactly (`reludsl.exact_lp`), where the program is small enough for that.
+is solved exactly (`reludsl.exact_lp`), the last two where the program is small enough for that. A cell that is there
+and too thin for floats is searched to its end in rationals.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
-from scipy import sparse
+from scipy import optimize, sparse
 
 from reludsl.backend import Backend, BoolArray, FloatArray, IntArray, Limits, Matrix, Sense, Status
 from reludsl.domain import Polytope, Space
@@ -49,8 +51,9 @@ class Settle:
     """Decides single questions.
 
     Args:
-        solid: cells without an interior are no cells. Otherwise their patterns are noted in `flat`.
-        flat: patterns of cells without an interior, each with an input, rounded to floats.
+        solid: cells without an interior are no cells.
+        apart: patterns that rationals found, of cells without an interior or too thin for floats, each with an input,
+            rounded to floats.
         work: linear programs, rational programs.
     """
 
@@ -58,7 +61,7 @@ class Settle:
     sides: Sides
     backend: Backend
     solid: bool = True
-    flat: list[tuple[IntArray, FloatArray]] = field(default_factory=list)
+    apart: list[tuple[IntArray, FloatArray]] = field(default_factory=list)
     work: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("linear programs", "rational programs"), 0))
     _signs: dict[tuple[int, int, bytes], int] = field(default_factory=dict)
 
@@ -110,7 +113,7 @@ class Settle:
             scaled = multipliers[rest] / multipliers[last]
             if self.sides.absent(question, scaled[None])[0]:
                 return Settled()
-        return self._rational(decided)
+        return self._rational(decided, question)
 
     def _program(self, rows: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
         """max t with rows y >= t: a point of the cube, and multipliers of the rows."""
@@ -148,20 +151,28 @@ class Settle:
 
     # --- rationals ----------------------------------------------------------------------------------------------
 
-    def _rational(self, decided: IntArray) -> Settled:
+    def _rational(self, decided: IntArray, question: Questions) -> Settled:
+        if not self._exact:
+            return Settled(doubtful=True)
         cell = self._cell(decided)
-        if cell is None or cell.slopes.size > MOST_EXACT or not self._exact:
-            return Settled(doubtful=cell is not None)
+        if cell is None:
+            return Settled()
         self.work["rational programs"] += 1
         deadline = time.perf_counter() + EXACT_SECONDS
         every = np.ones_like(cell.strict)
         try:
+            if self._below(cell):
+                return Settled()
+            if cell.slopes.size > MOST_EXACT:
+                return Settled(doubtful=True)
             found = None if self._refuted(cell, every) else self._deepest(cell, every, deadline)
             if found is not None and found[1] > 0:
-                point = self._rounded(found[0], cell)
-                return Settled(point, doubtful=point is None)
-            if not self.solid:
-                self.flat.extend(self._explored(decided, deadline))
+                point = self._near(found[0])
+                if self.sides.inside(question, point[None])[0]:
+                    return Settled(point)
+                self.apart.extend(list(self._explored(decided, deadline)))
+            elif not self.solid:
+                self.apart.extend(list(self._explored(decided, deadline)))
         except TimeoutError:
             return Settled(doubtful=True)
         return Settled()
@@ -203,6 +214,29 @@ class Settle:
         found = solve_exact(program, deadline).x
         return None if found is None else (found[:-1], found[-1])
 
+    def _below(self, cell: Cell) -> bool:
+        """Whether multipliers found in floats prove, evaluated in rationals, that a cell is empty or flat."""
+        frame = self.frame
+        if frame.whole or len(frame.sides):
+            return False
+        floats, constants = cell.slopes.astype(np.float64), cell.constants.astype(np.float64)
+        rows = np.column_stack([floats * frame.half[frame.free], floats @ frame.middle[frame.free] + constants])
+        norms = np.linalg.norm(rows[:, :-1], axis=1)
+        norms = np.where(norms > 0, norms, 1.0)
+        # max t with rows u >= t: at the optimum the multipliers are those of the best bound
+        n = rows.shape[1] - 1
+        matrix = np.column_stack([-rows[:, :-1] / norms[:, None], np.ones(len(rows))])
+        sides = [*([(-1.0, 1.0)] * n), (None, 1.0)]
+        answer = optimize.linprog(
+            np.append(np.zeros(n), -1.0), matrix, rows[:, -1] / norms, bounds=sides, method="highs"
+        )
+        if answer.x is None:
+            return False
+        lam = exactly(np.maximum(-answer.ineqlin.marginals, 0.0) / norms)
+        low, high = (np.array(side, dtype=object) for side in self._sides())
+        total = lam @ cell.slopes
+        return bool(lam @ cell.constants + np.maximum(total * low, total * high).sum() < 0)
+
     def _refuted(self, cell: Cell, counted: BoolArray) -> bool:
         """Whether multipliers prove that no point leaves all rows that count behind."""
         low, high = self._sides()
@@ -233,29 +267,27 @@ class Settle:
             return matrix[:, frame.free], moved
         return np.empty((0, int(frame.free.sum())), dtype=object), np.empty(0, dtype=object)
 
-    def _rounded(self, point: tuple[Fraction, ...], cell: Cell) -> FloatArray | None:
-        """The nearest point of the cube in floats, if it is in the cell too, in rationals."""
+    def _near(self, point: tuple[Fraction, ...]) -> FloatArray:
+        """The nearest point of the cube in floats."""
         frame = self.frame
         values = np.array([float(v) for v in point])
         if frame.whole:
-            u = np.append(values[:-1], 2.0 * values[-1] - 1.0)
-            x, one = exactly(u[:-1]), (Fraction(float(u[-1])) + 1) / 2
-        else:
-            half, middle = frame.half[frame.free], frame.middle[frame.free]
-            u = np.clip((values - middle) / half, -1.0, 1.0)
-            x, one = exactly(frame.inputs(u[None])[0][frame.free]), Fraction(1)
-        held = cell.slopes @ x + cell.constants * one
-        return u if all(v > 0 for v in held) else None
+            return np.asarray(np.clip(np.append(values[:-1], 2.0 * values[-1] - 1.0), -1.0, 1.0))
+        return np.asarray(np.clip((values - frame.middle[frame.free]) / frame.half[frame.free], -1.0, 1.0))
 
     def _explored(self, decided: IntArray, deadline: float) -> Iterator[tuple[IntArray, FloatArray]]:
-        """The patterns of a cell without an interior, each with an input, unit after unit in rationals."""
+        """The patterns of a cell, each with an input, unit after unit in rationals.
+
+        With an interior, or (not `solid`) any: then edges that are closed need to hold only.
+        """
         cell = self._cell(decided)
         if cell is None:
             return
-        if self._refuted(cell, cell.strict):
+        counted = np.ones_like(cell.strict) if self.solid else cell.strict
+        if self._refuted(cell, counted):
             return
-        found = self._deepest(cell, cell.strict, deadline)
-        if found is None or (cell.strict.any() and found[1] <= 0):
+        found = self._deepest(cell, counted, deadline)
+        if found is None or (counted.any() and found[1] <= 0):
             return
         layers = self.frame.cascade.unit_layers
         if decided.size == self.frame.cascade.units and (decided >= 0).all():

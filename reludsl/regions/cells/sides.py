@@ -115,12 +115,16 @@ class Sides:
         return np.asarray(bound + numeric.inflated(lost + off) < 0)
 
     def inside(self, questions: Questions, points: FloatArray) -> BoolArray:
-        """Whether points of the cube lie in their cells and on the other side, beyond the tolerance and all errors."""
+        """Whether points of the cube lie in their cells and on the other side, beyond the tolerance and all errors.
+
+        A point of the cube's face is as good as one inside: near it lie points of an interior. At one = 0 there is no
+        input.
+        """
         y = self.frame.lift(points)
         value = (questions.form * y).sum(axis=1)
         slack = np.matmul(questions.rows, y[:, :, None])[:, :, 0]
         least = np.minimum(value - questions.form_error, (slack - questions.errors).min(axis=1, initial=np.inf))
-        return np.asarray((least > self.tolerance) & (np.abs(points) < 1.0).all(axis=1))
+        return np.asarray((least > self.tolerance) & (y[:, -1] > self.tolerance) & (np.abs(points) <= 1.0).all(axis=1))
 
     def ask(self, questions: Questions) -> Replies:
         """Reply to each question, or leave it open."""
