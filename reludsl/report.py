@@ -282,7 +282,9 @@ def _number(found: RegionCount) -> str:
         return _large(found.count)
     if found.method in (Counting.PROBE, Counting.XOR):
         return f"about {_large(found.count)}"
-    return f"{_large(found.lower)} to {_large(found.upper)}" if found.complete else f"at least {_large(found.lower)}"
+    if found.method is Counting.ONE_TREE or not found.complete:
+        return f"at least {_large(found.lower)}"
+    return f"{_large(found.lower)} to {_large(found.upper)}"
 
 
 def _known(found: RegionCount) -> str:
@@ -290,6 +292,8 @@ def _known(found: RegionCount) -> str:
     low, high = _large(found.lower), _large(found.upper)
     if found.confidence is not None:
         return f"at least {low} with confidence {found.confidence:.6g}; at most {high}, proved"
+    if found.method is Counting.ONE_TREE and found.complete and not found.exact:
+        return f"between {low} and {high}, proved; {_large(found.count)} by the word of the solver"
     return f"exactly {low}, proved" if found.exact else f"between {low} and {high}, proved"
 
 

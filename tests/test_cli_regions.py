@@ -192,8 +192,7 @@ def test_table_says_what_was_counted_and_on_whose_word(run: Run, nets: Path) -> 
     assert "affine: affine maps" in out
     assert "exactly 3, proved" in out
     _, out, _ = run("count", nets / "six.npz", *box, "--method", "one-tree")
-    assert "between 5 and 11, proved" in out
-    assert "highs found no more" in out
+    assert re.search(r"between 5 and \d+, proved; 5 by the word of the solver", out)
     write(random_network((6, 14, 14), 0), nets / "large.npz")
     _, out, _ = run("count", nets / "large.npz", *box, "--method", "probe", "--confidence", 0.9, "--time-limit", 0)
     assert re.search(r"^large.npz: about [\d,]+ regions", out)
