@@ -329,8 +329,10 @@ def _probed(
     number = round(found.mean)
     exact = found.exact and not probes.doubts
     return RegionCount(
+    # what is restricted may be nowhere
+    least = int((asked.wanted < 0).all())
         count=number,
-        lower=number if found.exact else found.lower(confidence),
+        lower=number if found.exact else max(least, found.lower(confidence)),
         upper=number if exact else max(number, _most(asked, task.domain)),
         ambiguous=probes.doubts,
         definition=definition,
