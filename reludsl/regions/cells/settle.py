@@ -139,12 +139,16 @@ class Settle:
             np.concatenate([np.ones(n), reach, [1.0]]),
             np.zeros(n + d + 1, dtype=np.bool_),
         )
-        session = self.backend.open(program, Limits())
         try:
-            session.set_cost(np.array([n + d]), np.ones(1), Sense.MAXIMIZE)
-            result = session.solve()
-        finally:
-            session.close()
+            session = self.backend.open(program, Limits())
+            try:
+                session.set_cost(np.array([n + d]), np.ones(1), Sense.MAXIMIZE)
+                result = session.solve()
+            finally:
+                session.close()
+        except SolverFailed:
+            # numbers that it refuses, or an answer that it contradicts: rationals decide
+            return None, None
         if result.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
         point = None if result.x is None else np.clip(result.x[:n], -1.0, 1.0)
