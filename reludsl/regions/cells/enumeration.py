@@ -69,7 +69,7 @@ class Task:
             norms = np.linalg.norm(frame.sides @ frame.slope, axis=1)
             norms = np.where(norms > 0, norms, 1.0)
             rows, errors = frame.sides / norms[:, None], frame.side_errors / norms
-            found = search.settle.ask(rows, errors, np.zeros(0, dtype=np.int64)).point
+            found = search.settle.ask(rows, errors, np.zeros(0, dtype=np.int64), search.options).point
             if found is None:
                 raise InvalidInput(
                     "the polytope has no interior, or one thinner than rounding, so that no region has one in it; "

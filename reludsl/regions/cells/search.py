@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -65,6 +66,16 @@ class Search:
     def __post_init__(self) -> None:
         self.points = Points(self.frame.width, self.frame.shift.size)
         self.pending = [[] for _ in self.frame.cascade.layers]
+
+    @cached_property
+    def options(self) -> BoolArray:
+        """(units, pieces) what is wanted of each unit."""
+        layers = self.frame.cascade.unit_layers
+        found = np.zeros((self.wanted.size, max(layer.pieces for layer in layers)), dtype=np.bool_)
+        for layer in layers:
+            found[layer.units, : layer.pieces] = layer.proper
+        others = np.arange(found.shape[1]) != self.wanted[:, None]
+        return np.asarray(found & ~(others & (self.wanted[:, None] >= 0)))
 
     # --- the order ----------------------------------------------------------------------------------------------
 
@@ -331,6 +342,9 @@ class Search:
             point = self._settled(at, nodes.take(k[[i]]), open_[k[i]], int(option[i]))
             if point is None:
                 # absent, or handled apart, or in doubt: in any case no cell of this search
+            if not self._counts(layer, open_[k[[i]]]).all():
+                # all of the cell is dealt with: what is left of this option would be dealt with twice
+                continue
                 open_[k[i], option[i]] = False
             else:
                 there[i], points[i] = True, point
@@ -354,7 +368,11 @@ class Search:
         rows = np.concatenate([node.rows[0, : node.count[0]], node.forms[0, edges]])
         errors = np.concatenate([node.errors[0, : node.count[0]], node.form_errors[0, edges]])
         decided = np.concatenate([node.pieces[0], self._pieces(layer, chosen[None])[0]])
-        answer = self.settle.ask(rows, errors, decided)
+        options = self.options.copy()
+        assert layer.units is not None
+        options[layer.units.units] = False
+        options[layer.units.start + o.unit[chosen], o.piece[chosen]] = True
+        answer = self.settle.ask(rows, errors, decided, options)
         if answer.doubtful:
             self._doubt(layer, chosen)
         return answer.point

@@ -94,12 +94,13 @@ class Settle:
             self._signs[key] = UNKNOWN if any(slopes) else (value > 0) - (value < 0)
         return self._signs[key]
 
-    def ask(self, rows: FloatArray, errors: FloatArray, decided: IntArray) -> Settled:
+    def ask(self, rows: FloatArray, errors: FloatArray, decided: IntArray, options: BoolArray) -> Settled:
         """Whether the cell of some rows is there.
 
         Args:
             rows: (m, d); errors: (m,) of the search.
             decided: the pieces of all units of the earlier layers and of this one, -1 for those that are open.
+            options: (units, pieces) those of all units that are open or were not come to, where they are not decided.
         """
         self.work["linear programs"] += 1
         point, multipliers = self._program(rows)
@@ -114,7 +115,7 @@ class Settle:
             scaled = multipliers[rest] / multipliers[last]
             if self.sides.absent(question, scaled[None])[0]:
                 return Settled()
-        return self._rational(decided, question)
+        return self._rational(decided, options, question)
 
     def _program(self, rows: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
         """max t with rows y >= t: a point of the cube, and multipliers of the rows."""
@@ -156,7 +157,7 @@ class Settle:
 
     # --- rationals ----------------------------------------------------------------------------------------------
 
-    def _rational(self, decided: IntArray, question: Questions) -> Settled:
+    def _rational(self, decided: IntArray, options: BoolArray, question: Questions) -> Settled:
         if not self._exact:
             return Settled(doubtful=True)
         cell = self._cell(decided)
@@ -175,9 +176,9 @@ class Settle:
                 point = self._near(found[0])
                 if self.sides.inside(question, point[None])[0]:
                     return Settled(point)
-                self.apart.extend(list(self._explored(decided, deadline)))
+                self.apart.extend(list(self._explored(decided, options, deadline)))
             elif not self.solid:
-                self.apart.extend(list(self._explored(decided, deadline)))
+                self.apart.extend(list(self._explored(decided, options, deadline)))
         except TimeoutError:
             return Settled(doubtful=True)
         return Settled()
@@ -283,10 +284,12 @@ class Settle:
         frame = self.frame
         values = np.array([float(v) for v in point])
         if frame.whole:
-            return np.clip(np.append(values[:-1], 2.0 * values[-1] - 1.0), -1.0, 1.0)
+            return np.asarray(np.clip(np.append(values[:-1], 2.0 * values[-1] - 1.0), -1.0, 1.0))
         return np.asarray(np.clip((values - frame.middle[frame.free]) / frame.half[frame.free], -1.0, 1.0))
 
-    def _explored(self, decided: IntArray, deadline: float) -> Iterator[tuple[IntArray, FloatArray]]:
+    def _explored(
+        self, decided: IntArray, options: BoolArray, deadline: float
+    ) -> Iterator[tuple[IntArray, FloatArray]]:
         """The patterns of a cell, each with an input, unit after unit in rationals.
 
         With an interior, or (not `solid`) any: then edges that are closed need to hold only.
@@ -298,7 +301,7 @@ class Settle:
         if self._refuted(cell, counted):
             return
         found = self._deepest(cell, counted, deadline)
-        if found is None or (counted.any() and found[1] <= 0):
+        if found is None or ((counted.any() or self.frame.whole) and found[1] <= 0):
             return
         layers = self.frame.cascade.unit_layers
         if decided.size == self.frame.cascade.units and (decided >= 0).all():
@@ -308,11 +311,10 @@ class Settle:
             following = next(layer for layer in layers if layer.start == decided.size)
             decided = np.concatenate([decided, np.full(following.size, -1)])
         unit = int(np.flatnonzero(decided < 0)[0])
-        layer = next(layer for layer in layers if layer.start <= unit < layer.start + layer.size)
-        for piece in np.flatnonzero(layer.proper[unit - layer.start]).tolist():
+        for piece in np.flatnonzero(options[unit]).tolist():
             chosen = decided.copy()
             chosen[unit] = piece
-            yield from self._explored(chosen, deadline)
+            yield from self._explored(chosen, options, deadline)
 
     def _input(self, point: tuple[Fraction, ...]) -> FloatArray:
         """The nearest input in floats."""
