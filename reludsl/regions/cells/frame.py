@@ -101,8 +101,10 @@ class Frame:
             low, high = -np.ones(domain.size), np.ones(domain.size)
         else:
             low, high = domain.enclosure.lower, domain.enclosure.upper
-        middle, half = 0.5 * (low + high), 0.5 * (high - low)
-        free = half > 0
+        free = low < high
+        middle = np.where(free, 0.5 * low + 0.5 * high, low)
+        # of two neighbours close to 0 half the distance is no float
+        half = np.where(free, np.maximum(0.5 * high - 0.5 * low, np.nextafter(0.0, 1.0)), 0.0)
         if not free.any():
             raise InvalidInput("the domain is a single point, which lies in one region; give a box of some width")
         cascade = Cascade.of(network, np.abs(middle) + half)
@@ -143,7 +145,7 @@ class Frame:
                 taken += 1
             base[:, -1] += layer.constant
             bases.append(base)
-            lost = numeric.gamma(layer.terms + d + n + 8) * layer.magnitude + numeric.underflow(layer.terms)
+            lost = numeric.gamma(layer.terms + d + n + 8) * layer.magnitude
             errors.append(np.asarray(numeric.inflated(lost + layer.error)))
         sides, side_errors = np.zeros((0, d)), np.zeros(0)
         if polytope is not None:
