@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reludsl import plugins
-from reludsl.backend import Backend, IntArray, Limits
+from reludsl.backend import Backend, FloatArray, IntArray, Limits
 from reludsl.domain import Box, Domain, Polytope, Space
 from reludsl.errors import InvalidInput, member
 from reludsl.layers import Max
@@ -143,7 +143,7 @@ def count(
     task = _task(asked, domain, definition, backend, seed)
     if method is Counting.PROBE:
         return _probed(task, asked, definition, confidence, time_limit)
-    return _counted(task, asked, definition, time_limit, processes, progress)
+    return _counted(network, task, asked, definition, time_limit, processes, progress)
 
 
 def stream(
@@ -291,6 +291,7 @@ def _iterated(work: Enumeration, processes: int) -> Iterator[Regions]:
 
 
 def _counted(
+    network: Network,
     task: Task,
     asked: _Restricted,
     definition: Definition,
@@ -300,13 +301,13 @@ def _counted(
 ) -> RegionCount:
     began = time.perf_counter()
     work = Enumeration(task, time_limit)
-    maps = SharedMaps(task.network) if definition is Definition.AFFINE else None
+    maps = SharedMaps(network, _fixed(task.domain)) if definition is Definition.AFFINE else None
     tell = _Teller(task, began, time_limit, progress)
     tell(0)
     try:
         for found in _iterated(work, processes):
             if maps is not None:
-                maps.add(found.patterns)
+                maps.add(found.patterns[:, : asked.own])
             tell(work.found)
     except KeyboardInterrupt:
         work.note = work.note or INTERRUPTED
@@ -352,9 +353,11 @@ def _probed(
         found = probes.estimate(task.start(probes), time_limit=SECONDS if time_limit is None else time_limit)
     number = round(found.mean)
     exact = found.exact and not probes.doubts
+    # what is restricted may be nowhere
+    least = int((asked.wanted < 0).all())
     return RegionCount(
         count=number,
-        lower=number if found.exact else found.lower(confidence),
+        lower=number if found.exact else max(least, found.lower(confidence)),
         upper=number if exact else max(number, _most(asked, task.domain)),
         ambiguous=probes.doubts,
         definition=definition,
@@ -365,6 +368,14 @@ def _probed(
         standard_error=0.0 if found.exact else found.standard_error,
         work={"runs": found.runs.size, **probes.sides.work},
     )
+
+
+def _fixed(domain: Domain | Space) -> FloatArray | None:
+    """The coordinates that do not move on a domain, NaN for others."""
+    if isinstance(domain, Space):
+        return None
+    low, high = domain.enclosure.lower, domain.enclosure.upper
+    return np.where(low < high, np.nan, low)
 
 
 def _most(asked: _Restricted, domain: Domain | Space) -> int:

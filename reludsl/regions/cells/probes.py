@@ -8,7 +8,9 @@ the search is exact; a run follows one path from each of them, so that runs are 
     X = regions met before the front + sum over its cells of their path's product,        E[X] = N
 
 which vary far less than paths from the root. By Markov's inequality P(X >= 2^a N) <= 2^-a, so that min X / 2^a over t
-runs is a lower bound with confidence 1 - 2^(-a t) (SampleCount: Gomes, Hoffmann, Sabharwal, Selman 2007).
+runs is a lower bound with confidence 1 - 2^(-a t) (SampleCount: Gomes, Hoffmann, Sabharwal, Selman 2007). That a clock
+says when to stop does no harm: X_1 ... X_t / N^t is a martingale in t, so that P(it is ever >= 1 / delta) <= delta
+(Ville 1939), and min X is at most the t-th root of X_1 ... X_t.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class Estimate:
     def lower(self, confidence: float) -> int:
         """A lower bound that holds with this confidence: min X / 2^a, 2^(-a t) = (1 - confidence) / ends."""
         alpha = -math.log2((1.0 - confidence) / self.ends) / self.runs.size
-        return max(1, int(float(self.runs.min()) / 2.0**alpha))
+        return int(float(self.runs.min()) / 2.0**alpha)
 
 
 @dataclass(eq=False)

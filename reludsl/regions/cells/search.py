@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -51,6 +52,16 @@ class Search:
     def __post_init__(self) -> None:
         self.points = Points(self.frame.width, self.frame.shift.size)
         self.pending = [[] for _ in self.frame.cascade.layers]
+
+    @cached_property
+    def options(self) -> BoolArray:
+        """(units, pieces) what is wanted of each unit."""
+        layers = self.frame.cascade.unit_layers
+        found = np.zeros((self.wanted.size, max(layer.pieces for layer in layers)), dtype=np.bool_)
+        for layer in layers:
+            found[layer.units, : layer.pieces] = layer.proper
+        others = np.arange(found.shape[1]) != self.wanted[:, None]
+        return np.asarray(found & ~(others & (self.wanted[:, None] >= 0)))
 
     # --- the order ----------------------------------------------------------------------------------------------
 
@@ -150,7 +161,7 @@ class Search:
             maps={**maps, at: z},
             signs={
                 **{source: nodes.signs[source] for source in maps},
-                at: layer.z_signs(base, nodes.signs, len(nodes)),
+                at: layer.z_signs(nodes.signs, len(nodes)),
             },
         )
         self.pending[at].append(nodes.take(self._inhabited(at, nodes)))
@@ -190,7 +201,7 @@ class Search:
         slopes = forms @ frame.slope
         reach = np.abs(slopes).sum(axis=2)
         middle = forms @ frame.shift
-        signs = layer.edge_signs(frame.bases[at], nodes.signs, len(z))
+        signs = layer.edge_signs(nodes.signs, len(z))
         for k, q in zip(*np.nonzero((signs == UNKNOWN) & (np.abs(middle) + reach <= 8 * lost))):
             signs[k, q] = self.settle.constant(at, nodes.pieces[k], int(q))
         # an edge that is 0 on the cell holds where it is closed; without an interior a closed one may hold at its rim
@@ -201,11 +212,14 @@ class Search:
             slopes[mask], reach[mask], lost[mask] = 0.0, 0.0, 0.0
         # an edge is excluded by its largest value on the cube, errors included
         most = np.concatenate([middle + reach + lost + 1e-12 * (np.abs(middle) + reach), np.ones((len(z), 1))], axis=1)
-        norms = np.linalg.norm(slopes, axis=2)
+        with np.errstate(over="ignore"):
+            norms = np.linalg.norm(slopes, axis=2)
+        # squares may underflow and overflow where their sides do not
+        norms = np.where((norms > 0) & np.isfinite(norms), norms, reach)
         norms = np.where(norms > 0, norms, 1.0)
         forms, lost = forms / norms[:, :, None], lost / norms
         ends = np.broadcast_to(frame.trivial, (len(z), 1, frame.trivial.size))
-        open_ = (most[:, o.edges] > 0).all(axis=2)
+        open_ = ~(most[:, o.edges] <= 0).any(axis=2)
         return (
             np.concatenate([forms, ends], axis=1),
             np.concatenate([lost, np.zeros((len(z), 1))], axis=1),
@@ -320,6 +334,9 @@ class Search:
         open_ = nodes.open.copy()
         open_[k[absent], option[absent]] = False
         for i in np.flatnonzero(~(there | absent)).tolist():
+            if not self._counts(layer, open_[k[[i]]]).all():
+                # all of the cell is dealt with: what is left of this option would be dealt with twice
+                continue
             point = self._settled(at, nodes.take(k[[i]]), open_[k[i]], int(option[i]))
             if point is None:
                 # absent, or handled apart, or in doubt: in any case no cell of this search

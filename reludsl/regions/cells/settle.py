@@ -22,7 +22,8 @@ import numpy as np
 from scipy import optimize, sparse
 
 from reludsl.backend import Backend, BoolArray, FloatArray, IntArray, Limits, Matrix, Sense, Status
-from reludsl.domain import Polytope, Space
+from reludsl.domain import Ball, Polytope, Space
+from reludsl.errors import SolverFailed
 from reludsl.exact import ExactArray, exactly
 from reludsl.exact_lp import ExactLP, solve_exact
 from reludsl.regions.cell import Cell, exact_cell
@@ -146,12 +147,16 @@ class Settle:
             np.concatenate([np.ones(n), reach, [1.0]]),
             np.zeros(n + d + 1, dtype=np.bool_),
         )
-        session = self.backend.open(program, Limits())
         try:
-            session.set_cost(np.array([n + d]), np.ones(1), Sense.MAXIMIZE)
-            result = session.solve()
-        finally:
-            session.close()
+            session = self.backend.open(program, Limits())
+            try:
+                session.set_cost(np.array([n + d]), np.ones(1), Sense.MAXIMIZE)
+                result = session.solve()
+            finally:
+                session.close()
+        except SolverFailed:
+            # numbers that it refuses, or an answer that it contradicts: rationals decide
+            return None, None
         if result.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
         point = None if result.x is None else np.clip(result.x[:n], INWARD - 1.0, 1.0 - INWARD)
@@ -267,7 +272,13 @@ class Settle:
         if isinstance(frame.domain, Space):
             return [Fraction(-1)] * frame.domain.size, [Fraction(1)] * frame.domain.size
         box = frame.domain.enclosure
-        return exactly(box.lower[frame.free]).tolist(), exactly(box.upper[frame.free]).tolist()
+        low, high = exactly(box.lower[frame.free]).tolist(), exactly(box.upper[frame.free]).tolist()
+        if isinstance(frame.domain, Ball):
+            # its enclosure is rounded outward
+            centre, radius = exactly(frame.domain.center[frame.free]).tolist(), Fraction(frame.domain.radius)
+            low = [max(a, c - radius) for a, c in zip(low, centre)]
+            high = [min(b, c + radius) for b, c in zip(high, centre)]
+        return low, high
 
     def _outer(self) -> tuple[ExactArray, ExactArray]:
         """Rows of the domain beside its box, over the coordinates that move: matrix x <= limit."""

@@ -90,6 +90,11 @@ class Sides:
         return self.frame.slope.T.copy()
 
     @cached_property
+    def _widest(self) -> float:
+        """What a coefficient that underflows may be multiplied by."""
+        return 1.0 + float(self.frame.weight.sum())
+
+    @cached_property
     def _moving(self) -> IntArray:
         return np.flatnonzero((self.frame.slope != 0).any(axis=1))
 
@@ -110,7 +115,7 @@ class Sides:
         bound = v @ self.frame.shift + np.abs(v @ self.frame.slope).sum(axis=1)
         size = np.abs(questions.form) + np.matmul(lam[:, None, :], np.abs(questions.rows))[:, 0]
         terms = questions.rows.shape[1] + self.frame.width + self.frame.shift.size + 8
-        lost = numeric.gamma(terms) * (size @ self.frame.weight) + numeric.underflow(terms)
+        lost = numeric.gamma(terms) * (size @ self.frame.weight) + numeric.underflow(terms) * self._widest
         off = questions.form_error + (lam * questions.errors).sum(axis=1)
         return np.asarray(bound + numeric.inflated(lost + off) < 0)
 
