@@ -35,9 +35,10 @@ from reludsl.program import Columns, Disjunctions, Program, RowBlock
 from reludsl.regions.definition import Definition
 from reludsl.regions.edges import UnitLayer, unit_layers
 from reludsl.regions.scaling import TINY, power_near, scale_of, scaled, sizes_of
+from reludsl.solve import TOLERANCE
 
-THRESHOLD = 1e-5
-"""The least f that is looked for: ten times what solvers take for 0."""
+THRESHOLD = 10.0
+"""The least f that is looked for, in tolerances: more than what a solver takes for 0."""
 
 SLACK, NONE = "regions slack", "regions none"
 """Names of the two columns that belong to no layer; those of layers hold no blank."""
@@ -93,12 +94,15 @@ class PatternProgram:
     inputs: slice
 
     @classmethod
-    def of(cls, bounds: Bounds, definition: Definition, min_slack: float = 0.0) -> PatternProgram:
+    def of(
+        cls, bounds: Bounds, definition: Definition, min_slack: float = 0.0, tolerance: float = TOLERANCE
+    ) -> PatternProgram:
         """The program of a network on a domain, its constants from proved bounds.
 
         Args:
             min_slack: count f in the unit of the pre-activations, and look for as much as this (Serra et al. look for
                 more than their solver's tolerance); 0 for relative widths.
+            tolerance: of the solver that gets the program; what is looked for is well above it.
 
         >>> from reludsl.bounds import interval
         >>> from reludsl.domain import Box
@@ -141,7 +145,7 @@ class PatternProgram:
             program.where(SLACK).start,
             program.where(NONE).start,
             scale,
-            min_slack or THRESHOLD,
+            min_slack or THRESHOLD * tolerance,
             min_slack > 0,
             compiled.position[next(iter(application.argument.terms))],
         )
