@@ -93,6 +93,13 @@ def test_definition_of_labels_is_that_asked_for() -> None:
     assert all(affine[k].count <= activation[k].count for k in (0, 1))
 
 
+def test_affine_maps_of_a_label_are_those_of_all_outputs() -> None:
+    # output 0 is 10 and the largest; output 1 bends at 0
+    first, last = Affine(np.eye(1), np.zeros(1)), Affine(np.array([[0.0], [1.0]]), np.array([10.0, 0.0]))
+    network = Network.chain([first, relu, last], (1,))
+    assert count(network, Box([-1], [1]), definition="affine", label=0).count == 2
+
+
 def test_network_without_units_has_one_region() -> None:
     network = Network.chain([Affine(np.eye(3), np.zeros(3))], (3,))
     for domain in (Box([0] * 3, [1] * 3), Space(3)):

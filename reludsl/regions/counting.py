@@ -54,11 +54,13 @@ class _Restricted:
     """A network with what was asked of it written into its units.
 
     Args:
+        given: the network without what was asked.
         wanted: (units,) the piece of each, -1 for any.
         own: units that belong to the pattern; those behind only restrict it.
     """
 
     network: Network
+    given: Network
     wanted: IntArray
     own: int
 
@@ -258,15 +260,15 @@ def _restricted(network: Network, label: int | None, pattern: Sequence[int] | In
                         f"{layer.pieces - 1}; give one of these, or -1 for any"
                     )
     if label is None:
-        return _Restricted(network, wanted, own)
+        return _Restricted(network, network, wanted, own)
     size = network.output_size
     if not 0 <= label < size or size == 1:
         raise InvalidInput(f"label {label} is asked for and there are {size} outputs; give one of 0 to {size - 1}")
     taken = {node.name for node in network.nodes}
     name = next(n for n in (f"label{'_' * k}" for k in range(len(taken) + 1)) if n not in taken)
     choice = Node(name, Max(np.arange(size)[None], size, (1,)), network.output)
-    network = Network((*network.nodes, choice), network.input_shape, name, network.input_box)
-    return _Restricted(network, np.append(wanted, label), own)
+    chosen = Network((*network.nodes, choice), network.input_shape, name, network.input_box)
+    return _Restricted(chosen, network, np.append(wanted, label), own)
 
 
 def _task(
@@ -301,7 +303,7 @@ def _counted(
 ) -> RegionCount:
     began = time.perf_counter()
     work = Enumeration(task, time_limit)
-    maps = SharedMaps(network, _fixed(task.domain)) if definition is Definition.AFFINE else None
+    maps = SharedMaps(asked.given, _fixed(task.domain)) if definition is Definition.AFFINE else None
     tell = _Teller(task, began, time_limit, progress)
     tell(0)
     try:

@@ -364,7 +364,9 @@ class Search:
         errors = np.concatenate([node.errors[0, : node.count[0]], node.form_errors[0, edges]])
         answer = self.settle.ask(rows, errors, at, self._choices(at, node.pieces[0], chosen))
         self.apart += [
-            Outlying(pieces, witness, float(node.weight[0]), int(node.run[0])) for pieces, witness in answer.apart
+            Outlying(pieces, witness, float(node.weight[0]), int(node.run[0]))
+            for pieces, witness in answer.apart
+            if ((self.wanted < 0) | (self.wanted == pieces)).all()
         ]
         if answer.doubtful:
             self._doubt(at, chosen)
