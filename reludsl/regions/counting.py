@@ -145,7 +145,7 @@ def count(
     task = _task(asked, domain, definition, backend, seed)
     if method is Counting.PROBE:
         return _probed(task, asked, definition, confidence, time_limit)
-    return _counted(network, task, asked, definition, time_limit, processes, progress)
+    return _counted(task, asked, definition, time_limit, processes, progress)
 
 
 def stream(
@@ -293,7 +293,6 @@ def _iterated(work: Enumeration, processes: int) -> Iterator[Regions]:
 
 
 def _counted(
-    network: Network,
     task: Task,
     asked: _Restricted,
     definition: Definition,
