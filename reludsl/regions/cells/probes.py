@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from reludsl.backend import FloatArray, IntArray
+from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.regions.cells.nodes import Nodes
 from reludsl.regions.cells.search import Search
 
@@ -71,10 +71,15 @@ class Estimate:
 
 @dataclass(eq=False)
 class Probes(Search):
-    """A search that is exact up to a front, and behind it follows one option of every cut, drawn at random."""
+    """A search that is exact up to a front, and behind it follows one option of every cut, drawn at random.
+
+    Args:
+        apart: (TOGETHER,) the sums of the runs at work: what is searched in rationals is added where it is found.
+    """
 
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     following: bool = False
+    apart: FloatArray = field(default_factory=lambda: np.zeros(TOGETHER))
 
     def estimate(self, start: FloatArray, runs: int = RUNS, time_limit: float = SECONDS) -> Estimate:
         """Follow that many runs, fewer where the time is over, `TOGETHER` at least.
@@ -83,7 +88,7 @@ class Probes(Search):
             start: as for `run`.
         """
         began = time.perf_counter()
-        done = float(sum(len(found.pieces) for found in self.opened(start, FRONT)))
+        done = float(sum(len(found.pieces) for found in self.opened(start, FRONT)) + len(self.settle.apart))
         cells = [(at, nodes) for at, held in enumerate(self.pending) for nodes in held]
         if not cells:
             return Estimate(np.full(2, done), time.perf_counter() - began, exact=True)
@@ -106,10 +111,18 @@ class Probes(Search):
             pool = copies.pool.copy()
             pool[held] = self.points.add(self.points.u[pool[held]], self.points.y[pool[held]])
             self.pending[at].append(replace(copies, pool=pool))
-        total = np.zeros(TOGETHER)
+        total = self.apart = np.zeros(TOGETHER)
         for found in self._rest():
             np.add.at(total, found.run, found.weight)
         return total
+
+    def _settled(self, at: int, node: Nodes, open_: BoolArray, option: int) -> FloatArray | None:
+        before = len(self.settle.apart)
+        point = super()._settled(at, node, open_, option)
+        # what rationals searched to its end stands for as many as a cell that was met on the path
+        if self.following:
+            self.apart[node.run[0]] += node.weight[0] * (len(self.settle.apart) - before)
+        return point
 
     def _followed(self, k: IntArray, option: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
         if not self.following:
