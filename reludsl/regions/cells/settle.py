@@ -179,7 +179,8 @@ class Settle:
                 self.apart.extend(list(self._explored(decided, options, deadline)))
             elif not self.solid:
                 self.apart.extend(list(self._explored(decided, options, deadline)))
-        except TimeoutError:
+        except (TimeoutError, OverflowError):
+            # it takes too long, or products of weights are beyond floats, with which multipliers are looked for
             return Settled(doubtful=True)
         return Settled()
 
