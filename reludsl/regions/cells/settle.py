@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 from scipy import optimize, sparse
@@ -26,6 +27,7 @@ from reludsl.domain import Ball, Polytope, Space
 from reludsl.errors import SolverFailed
 from reludsl.exact import ExactArray, exactly
 from reludsl.exact_lp import ExactLP, solve_exact
+from reludsl.layers import AffineLayer
 from reludsl.regions.cell import Cell, exact_cell
 from reludsl.regions.cells.cascade import UNKNOWN
 from reludsl.regions.cells.frame import Frame
@@ -66,10 +68,12 @@ class Settle:
     work: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("linear programs", "rational programs"), 0))
     _signs: dict[tuple[int, int, bytes], int] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def _exact(self) -> bool:
-        """Whether the rows of the search are the network's own: composing several affine layers rounds."""
-        return all(layer.exact for layer in self.frame.cascade.layers)
+        """Whether rationals speak of the network itself: a layer that divides has other rows than it computes."""
+        network = self.frame.cascade.network
+        layers = (node.layer for node in network.cone(network.output))
+        return all(layer.exact_rows for layer in layers if isinstance(layer, AffineLayer))
 
     def constant(self, at: int, pieces: IntArray, q: int) -> int:
         """The sign of edge q of a layer where it is one number on a cell, in rationals; UNKNOWN where it is not.
