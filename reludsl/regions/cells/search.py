@@ -171,18 +171,19 @@ class Search:
             nodes,
             forms=forms,
             form_errors=errors,
-            open=open_ & self._allowed(at)[None],
+            open=open_,
             maps={**maps, at: z},
             signs={
                 **{source: nodes.signs[source] for source in maps},
                 at: layer.z_signs(nodes.signs, len(nodes)),
             },
         )
-        self.pending[at].append(nodes.take(self._inhabited(layer, nodes)))
+        self.pending[at].append(nodes.take(self._inhabited(at, nodes)))
 
-    def _inhabited(self, layer: CellLayer, nodes: Nodes) -> IntArray:
-        """Cells in which every unit has an option left: what is wanted may not be there."""
-        return np.flatnonzero((self._counts(layer, nodes.open) > 0).all(axis=1))
+    def _inhabited(self, at: int, nodes: Nodes) -> IntArray:
+        """Cells in which every unit has an option left that is wanted."""
+        layer = self.frame.cascade.layers[at]
+        return np.flatnonzero((self._counts(layer, nodes.open & self._allowed[at]) > 0).all(axis=1))
 
     def _counts(self, layer: CellLayer, options: BoolArray) -> IntArray:
         """How many of the options of each unit are marked: (B, O) -> (B, units)."""
@@ -192,11 +193,15 @@ class Search:
         np.add.at(total, (k, layer.options.unit[option]), 1)
         return total
 
-    def _allowed(self, at: int) -> BoolArray:
-        layer = self.frame.cascade.layers[at]
-        assert layer.units is not None
-        wanted = self.wanted[layer.units.units][layer.options.unit]
-        return np.asarray((wanted < 0) | (wanted == layer.options.piece))
+    @cached_property
+    def _allowed(self) -> list[BoolArray]:
+        """The options of each layer that are wanted.
+
+        Others are not asked about, and a cell is cut off from them like from any option: that they are not wanted does
+        not mean that they are not there.
+        """
+        layers = [(layer.options, layer.units) for layer in self.frame.cascade.layers if layer.units is not None]
+        return [self.options[units.start + options.unit, options.piece] for options, units in layers]
 
     def _needed(self, source: int, after: int) -> bool:
         layers = (*self.frame.cascade.layers[after:], self.frame.cascade.last)
@@ -263,8 +268,9 @@ class Search:
     def _step(self, at: int, nodes: Nodes) -> Iterator[Found]:
         layer = self.frame.cascade.layers[at]
         nodes = self._likened(layer, nodes)
+        nodes = nodes.take(self._inhabited(at, nodes))
         member = self._member(layer, nodes)
-        wanted = nodes.open & ~member.any(axis=2)
+        wanted = nodes.open & self._allowed[at] & ~member.any(axis=2)
         busy = wanted.any(axis=1)
         if busy.any():
             k = np.flatnonzero(busy)
@@ -280,7 +286,7 @@ class Search:
             yield from self._leave(at, self._certain(layer, nodes.take(k), member[k]))
         cut = np.flatnonzero(~ready)
         if cut.size:
-            self.pending[at].append(self._cut(layer, nodes.take(cut), member[cut], split[cut]))
+            self.pending[at].append(self._cut(at, nodes.take(cut), member[cut], split[cut]))
 
     def _likened(self, layer: CellLayer, nodes: Nodes) -> Nodes:
         """Units whose edges are those of another unit follow it."""
@@ -342,7 +348,7 @@ class Search:
         open_ = nodes.open.copy()
         open_[k[absent], option[absent]] = False
         for i in np.flatnonzero(~(there | absent)).tolist():
-            if not self._counts(layer, open_[k[[i]]]).all():
+            if not self._counts(layer, open_[k[[i]]] & self._allowed[at]).all():
                 # all of the cell is dealt with: what is left of this option would be dealt with twice
                 continue
             point = self._settled(at, nodes.take(k[[i]]), open_[k[i]], int(option[i]))
@@ -360,13 +366,13 @@ class Search:
         pool = wider(nodes.pool, int(slot.max(initial=-1)) + 1).copy()
         pool[owner, slot] = where
         nodes = replace(nodes, open=open_, pool=pool)
-        return nodes.take(self._inhabited(layer, nodes))
+        return nodes.take(self._inhabited(at, nodes))
 
     def _settled(self, at: int, node: Nodes, open_: BoolArray, option: int) -> FloatArray | None:
         """A point of one cell in an option of which `Sides` could not tell; None where there is none to go on with."""
         layer = self.frame.cascade.layers[at]
         o = layer.options
-        chosen = open_ & ((o.unit != o.unit[option]) | (np.arange(open_.size) == option))
+        chosen = open_ & self._allowed[at] & ((o.unit != o.unit[option]) | (np.arange(open_.size) == option))
         edges = o.edges[option][o.edges[option] < o.plus.size]
         rows = np.concatenate([node.rows[0, : node.count[0]], node.forms[0, edges]])
         errors = np.concatenate([node.errors[0, : node.count[0]], node.form_errors[0, edges]])
@@ -410,11 +416,12 @@ class Search:
                 errors = np.concatenate([errors, error[:, None]], axis=1)
         return there, absent, points
 
-    def _cut(self, layer: CellLayer, nodes: Nodes, member: BoolArray, split: BoolArray) -> Nodes:
+    def _cut(self, at: int, nodes: Nodes, member: BoolArray, split: BoolArray) -> Nodes:
         """Cut every cell by the first unit that has several options."""
-        o = layer.options
+        o = self.frame.cascade.layers[at].options
         unit = split.argmax(axis=1)
-        k, option, factor = self._followed(*np.nonzero(nodes.open & (o.unit[None, :] == unit[:, None])))
+        wanted = nodes.open & self._allowed[at] & (o.unit[None, :] == unit[:, None])
+        k, option, factor = self._followed(*np.nonzero(wanted))
         child = nodes.take(k)
         child = replace(child, weight=child.weight * factor)
         other = (o.unit[None, :] == unit[k][:, None]) & (np.arange(o.unit.size)[None, :] != option[:, None])
