@@ -17,7 +17,7 @@ from reludsl.layers import Affine, Layer, Max, hard_tanh, relu
 from reludsl.network import Network
 from reludsl.networks import random_network
 from reludsl.regions import count
-from reludsl.regions.cells import processes
+from reludsl.regions.cells import probes, processes
 from reludsl.regions.cells.enumeration import Task
 from reludsl.regions.cells.frame import Frame
 from reludsl.regions.counting import stream
@@ -93,6 +93,12 @@ def test_count_squares_of_coefficients_may_overflow(size: float) -> None:
 def test_count_numbers_that_a_solver_refuses_are_left_to_rationals() -> None:
     first = ([[1e100, 4e100, -5e100], [-2e100, 2.5e100, -4e100]], [0.0, 0.0])
     check(chain(first, relu, ([[1.0, -1.0], [1.0, -1.0 - 1e-12]], [0.0, 0.0]), relu), Box.full(-1, 1, (3,)))
+
+
+def test_count_rationals_beyond_floats_leave_a_doubt() -> None:
+    first = ([[1e200, 1e200, 1e200], [1e200, -1e200, 1e200]], [0.0, 0.0])
+    last = ([[1e150, -1e150], [1e150, -1e150 * (1 + 1e-13)]], [0.0, 0.0])
+    check(chain(first, relu, last, relu), Box.full(-1e-100, 1e-100, (3,)), False)
 
 
 def test_count_values_that_overflow_are_refused() -> None:
@@ -174,6 +180,19 @@ def test_count_pattern_keeps_to_it_in_what_rationals_find() -> None:
         assert (found.lower, found.upper) == (number, number)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_count_pattern_cuts_cells_off_from_what_is_not_wanted(seed: int) -> None:
+    network = random_network((2, 3, 3, 2), seed)
+    box = Box([-3, -3], [3, 3])
+    for definition in ("activation", "patterns"):
+        known = [r.pattern for r in region_oracle.regions(network, box, closed=definition == "patterns")]
+        for start in sorted({p[:4] for p in known}):
+            for asked in (list(start), [-1, *start[1:2], -1, *start[3:]]):
+                number = sum(all(a in (-1, b) for a, b in zip(asked, p)) for p in known)
+                found = count(network, box, method="cells", definition=definition, pattern=asked)
+                assert (found.lower, found.upper) == (number, number)
+
+
 def test_count_affine_maps_of_a_label_are_those_of_all_outputs() -> None:
     network = chain(([[1.0, 0.0], [0.0, 1.0]], [0.0, 0.0]), relu, ([[0.0, 0.0], [0.0, 1.0]], [5.0, 0.0]))
     found = count(network, Box([-1, -1], [1, 1]), method="cells", definition="affine", label=0)
@@ -187,6 +206,22 @@ def test_count_probes_of_a_label_that_is_nowhere_promise_no_region() -> None:
     found = count(network, Box.full(-1, 1, (3,)), method="probe", label=0)
     assert found.confidence is not None
     assert found.lower == 0
+
+
+def test_count_probes_count_what_rationals_find() -> None:
+    network = chain(([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [0.0, -1e-17, 0.0]), relu)
+    found = count(network, Box([-1, -1], [1, 1]), method="probe")
+    assert (found.lower, found.count, found.upper) == (6, 6, 6)
+
+
+def test_probes_runs_sum_what_rationals_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    # with a front of one cell every path meets thin cells, each of which stands for as many as its path
+    monkeypatch.setattr(probes, "FRONT", 1)
+    network = chain(([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], [0.0, -1e-17, 0.25, 0.5]), relu)
+    exact = count(network, Box([-1, -1], [1, 1]), method="cells").count
+    found = count(network, Box([-1, -1], [1, 1]), method="probe")
+    assert found.standard_error is not None
+    assert abs(found.count - exact) <= 4 * found.standard_error + 0.5
 
 
 # --- several processes ------------------------------------------------------------------------------------------------

@@ -180,7 +180,11 @@ class Search:
         return total
 
     def _allowed(self, at: int) -> BoolArray:
-        """The options that are wanted. Others are asked for all the same: where they are there, they are cut off."""
+        """The options that are wanted.
+
+        Others are not asked about, and a cell is cut off from them like from any option: that they are not wanted does
+        not mean that they are not there.
+        """
         layer = self.frame.cascade.layers[at]
         assert layer.units is not None
         wanted = self.wanted[layer.units.units][layer.options.unit]
@@ -255,7 +259,7 @@ class Search:
         if not len(nodes):
             return
         member = self._member(layer, nodes)
-        wanted = nodes.open & ~member.any(axis=2)
+        wanted = nodes.open & self._allowed(at) & ~member.any(axis=2)
         busy = wanted.any(axis=1)
         if busy.any():
             k = np.flatnonzero(busy)
@@ -334,7 +338,7 @@ class Search:
         open_ = nodes.open.copy()
         open_[k[absent], option[absent]] = False
         for i in np.flatnonzero(~(there | absent)).tolist():
-            if not self._counts(layer, open_[k[[i]]]).all():
+            if not self._counts(layer, open_[k[[i]]] & self._allowed(at)).all():
                 # all of the cell is dealt with: what is left of this option would be dealt with twice
                 continue
             point = self._settled(at, nodes.take(k[[i]]), open_[k[i]], int(option[i]))
@@ -358,7 +362,7 @@ class Search:
         """A point of one cell in an option of which `Sides` could not tell; None where there is none to go on with."""
         layer = self.frame.cascade.layers[at]
         o = layer.options
-        chosen = open_ & ((o.unit != o.unit[option]) | (np.arange(open_.size) == option))
+        chosen = open_ & self._allowed(at) & ((o.unit != o.unit[option]) | (np.arange(open_.size) == option))
         edges = o.edges[option][o.edges[option] < o.plus.size]
         rows = np.concatenate([node.rows[0, : node.count[0]], node.forms[0, edges]])
         errors = np.concatenate([node.errors[0, : node.count[0]], node.form_errors[0, edges]])
