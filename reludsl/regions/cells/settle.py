@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 
 import numpy as np
 from scipy import optimize, sparse
@@ -27,7 +26,6 @@ from reludsl.domain import Ball, Polytope, Space
 from reludsl.errors import SolverFailed
 from reludsl.exact import ExactArray, exactly
 from reludsl.exact_lp import ExactLP, solve_exact
-from reludsl.layers import AffineLayer
 from reludsl.regions.cell import Cell, exact_cell
 from reludsl.regions.cells.cascade import UNKNOWN
 from reludsl.regions.cells.frame import Frame
@@ -72,13 +70,6 @@ class Settle:
     work: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("linear programs", "rational programs"), 0))
     _signs: dict[tuple[int, int, bytes], int] = field(default_factory=dict)
 
-    @cached_property
-    def _exact(self) -> bool:
-        """Whether rationals speak of the network itself: a layer that divides has other rows than it computes."""
-        network = self.frame.cascade.network
-        layers = (node.layer for node in network.cone(network.output))
-        return all(layer.exact_rows for layer in layers if isinstance(layer, AffineLayer))
-
     def constant(self, at: int, pieces: IntArray, q: int) -> int:
         """The sign of edge q of a layer where it is one number on a cell, in rationals; UNKNOWN where it is not.
 
@@ -86,8 +77,6 @@ class Settle:
             pieces: of all units of the earlier layers.
         """
         key = at, q, pieces.tobytes()
-        if not self._exact:
-            return UNKNOWN
         if key not in self._signs:
             layers = self.frame.cascade.unit_layers
             edges = layers[at].edges
@@ -176,8 +165,6 @@ class Settle:
     # --- rationals ----------------------------------------------------------------------------------------------
 
     def _rational(self, rows: FloatArray, errors: FloatArray, at: int, choices: Sequence[Sequence[int]]) -> Settled:
-        if not self._exact:
-            return Settled(doubtful=True)
         cell = self._cell(self._decided(at, choices))
         if cell is None:
             return Settled()
