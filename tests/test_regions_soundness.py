@@ -238,7 +238,7 @@ def test_processes_failure_of_a_helper_is_raised() -> None:
     network = random_network((3, 4), seed=0)
     wanted = np.full(unit_count(unit_layers(network)), -1)
     done = Queue()
-    processes._help(Task(network, Box.full(-1, 1, (3,)), wanted, True, plugins.default(), 0), Queue(), done)
+    processes._reported(Task(network, Box.full(-1, 1, (3,)), wanted, True, plugins.default(), 0), Queue(), done)
     assert [type(message) for message in done] == [SolverFailed]
 
 

@@ -109,11 +109,13 @@ def _jobs(search: Search) -> Iterator[Job]:
 
 
 def _help(task: Task, todo: Any, done: Any) -> None:
-    """Search jobs until there are none; what goes wrong is raised where the results are read.
-
-    An interrupt is for the process that handed them out.
-    """
+    """What a process does. An interrupt is for the one that handed the jobs out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _reported(task, todo, done)
+
+
+def _reported(task: Task, todo: Any, done: Any) -> None:
+    """Search jobs until there are none; what goes wrong is raised where the results are read."""
     try:
         _search(task, todo, done)
     except Exception as error:
