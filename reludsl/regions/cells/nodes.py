@@ -46,7 +46,8 @@ class Nodes:
         rows: (B, m, d) positive inside; errors: (B, m). Trivial rows fill up.
         count: (B,) rows that are not trivial.
         forms: (B, Q + 1, d) the layer's edges, scaled, and last the trivial row; form_errors: (B, Q + 1).
-        open: (B, O) options that are not excluded.
+        open: (B, O) options that are not proved to be empty.
+        sought: (B, O) options to go into. Another that is open is passed over, and yet its edges must cut it off.
         pieces: (B, units of earlier layers)
         maps: what earlier layers give, and z of this one, as rows: layer -> (B, size, d).
         signs: of earlier layers, inside the cell: 1, -1, 0 by what it is made of, 2 for unknown: layer -> (B, units).
@@ -61,6 +62,7 @@ class Nodes:
     forms: FloatArray
     form_errors: FloatArray
     open: BoolArray
+    sought: BoolArray
     pieces: IntArray
     maps: Mapping[int, FloatArray]
     signs: Mapping[int, IntArray]
@@ -80,6 +82,7 @@ class Nodes:
             self.forms[index],
             self.form_errors[index],
             self.open[index],
+            self.sought[index],
             self.pieces[index],
             {at: held[index] for at, held in self.maps.items()},
             {at: held[index] for at, held in self.signs.items()},
@@ -129,6 +132,7 @@ def joined(parts: Sequence[Nodes], trivial: FloatArray) -> Nodes:
         np.concatenate([p.forms for p in parts]),
         np.concatenate([p.form_errors for p in parts]),
         np.concatenate([p.open for p in parts]),
+        np.concatenate([p.sought for p in parts]),
         np.concatenate([p.pieces for p in parts]),
         {at: np.concatenate([p.maps[at] for p in parts]) for at in parts[0].maps},
         {at: np.concatenate([p.signs[at] for p in parts]) for at in parts[0].signs},

@@ -130,6 +130,7 @@ class Search:
             none[:, :, None],
             none,
             none.astype(np.bool_),
+            none.astype(np.bool_),
             none.astype(np.int64),
             {},
             {},
@@ -158,18 +159,20 @@ class Search:
             forms=forms,
             form_errors=errors,
             open=open_,
+            sought=np.broadcast_to(self._allowed(at), open_.shape),
             maps={**maps, at: z},
             signs={
                 **{source: nodes.signs[source] for source in maps},
                 at: layer.z_signs(nodes.signs, len(nodes)),
             },
         )
-        self.pending[at].append(nodes.take(self._inhabited(at, nodes)))
+        self.pending[at].append(self._inhabited(layer, nodes))
 
-    def _inhabited(self, at: int, nodes: Nodes) -> IntArray:
-        """Cells in which every unit has an option left: what is wanted may not be there."""
-        layer = self.frame.cascade.layers[at]
-        return np.flatnonzero((self._counts(layer, nodes.open & self._allowed(at)) > 0).all(axis=1))
+    def _inhabited(self, layer: CellLayer, nodes: Nodes) -> Nodes:
+        """The cells in which every unit has an option left to go into: what is wanted may not be there."""
+        left = np.asarray((self._counts(layer, nodes.open & nodes.sought) > 0).all(axis=1))
+        self.points.drop(nodes.pool[(nodes.pool >= 0) & ~left[:, None]])
+        return nodes.take(np.flatnonzero(left))
 
     def _counts(self, layer: CellLayer, options: BoolArray) -> IntArray:
         """How many of the options of each unit are marked: (B, O) -> (B, units)."""
@@ -255,11 +258,10 @@ class Search:
     def _step(self, at: int, nodes: Nodes) -> Iterator[Found]:
         layer = self.frame.cascade.layers[at]
         nodes = self._likened(layer, nodes)
-        nodes = nodes.take(self._inhabited(at, nodes))
         if not len(nodes):
             return
         member = self._member(layer, nodes)
-        wanted = nodes.open & self._allowed(at) & ~member.any(axis=2)
+        wanted = nodes.open & nodes.sought & ~member.any(axis=2)
         busy = wanted.any(axis=1)
         if busy.any():
             k = np.flatnonzero(busy)
@@ -278,7 +280,7 @@ class Search:
             self.pending[at].append(self._cut(at, nodes.take(cut), member[cut], split[cut]))
 
     def _likened(self, layer: CellLayer, nodes: Nodes) -> Nodes:
-        """Units whose edges are those of another unit follow it."""
+        """Units whose edges are those of another unit follow it; what is sought of them may be gone then."""
         if not len(layer.options.like) or not self.settle.solid:
             return nodes
         mine, other = layer.options.like.T
@@ -286,7 +288,8 @@ class Search:
         open_[:, mine] &= nodes.open[:, other]
         # a unit that is 0 on the cell is decided by itself
         gone = (self._counts(layer, open_) == 0)[:, layer.options.unit]
-        return replace(nodes, open=np.where(gone, nodes.open, open_))
+        nodes = replace(nodes, open=np.where(gone, nodes.open, open_))
+        return self._inhabited(layer, nodes)
 
     def _member(self, layer: CellLayer, nodes: Nodes) -> BoolArray:
         """Which points lie in which options: (B, O, P)."""
@@ -335,16 +338,13 @@ class Search:
         most = max(1, BATCH // len(nodes))
         k, option = np.nonzero(wanted & (np.cumsum(wanted, axis=1) <= most))
         there, absent, points = self._ask(layer, nodes, k, option)
-        open_ = nodes.open.copy()
+        open_, sought = nodes.open.copy(), nodes.sought.copy()
         open_[k[absent], option[absent]] = False
         for i in np.flatnonzero(~(there | absent)).tolist():
-            if not self._counts(layer, open_[k[[i]]] & self._allowed(at)).all():
-                # all of the cell is dealt with: what is left of this option would be dealt with twice
-                continue
-            point = self._settled(at, nodes.take(k[[i]]), open_[k[i]], int(option[i]))
+            point = self._settled(at, nodes.take(k[[i]]), open_[k[i]] & sought[k[i]], int(option[i]))
             if point is None:
-                # absent, or handled apart, or in doubt: in any case no cell of this search
-                open_[k[i], option[i]] = False
+                # empty, or handled apart, or in doubt: in any case no cell of this search
+                sought[k[i], option[i]] = False
             else:
                 there[i], points[i] = True, point
         found = points[there]
@@ -355,8 +355,8 @@ class Search:
         slot = (nodes.pool >= 0).sum(axis=1)[owner] + order
         pool = wider(nodes.pool, int(slot.max(initial=-1)) + 1).copy()
         pool[owner, slot] = where
-        nodes = replace(nodes, open=open_, pool=pool)
-        return nodes.take(self._inhabited(at, nodes))
+        nodes = replace(nodes, open=open_, sought=sought, pool=pool)
+        return self._inhabited(layer, nodes)
 
     def _settled(self, at: int, node: Nodes, open_: BoolArray, option: int) -> FloatArray | None:
         """A point of one cell in an option of which `Sides` could not tell; None where there is none to go on with."""
@@ -422,19 +422,18 @@ class Search:
         return there, absent, points
 
     def _cut(self, at: int, nodes: Nodes, member: BoolArray, split: BoolArray) -> Nodes:
-        """Cut every cell by the first unit that has several options, of which one is wanted if there is such a unit."""
-        layer, allowed = self.frame.cascade.layers[at], self._allowed(at)
-        assert layer.units is not None
-        o = layer.options
-        unit = (split * (1 + (self.wanted[layer.units.units] >= 0))).argmax(axis=1)
-        k, option, factor = self._followed(*np.nonzero(nodes.open & allowed & (o.unit[None, :] == unit[:, None])))
+        """Cut every cell by the first unit that has several options; those that are sought go on."""
+        o = self.frame.cascade.layers[at].options
+        unit = split.argmax(axis=1)
+        mine = nodes.open & nodes.sought & (o.unit[None, :] == unit[:, None])
+        k, option, factor = self._followed(*np.nonzero(mine))
         child = nodes.take(k)
         child = replace(child, weight=child.weight * factor)
         other = (o.unit[None, :] == unit[k][:, None]) & (np.arange(o.unit.size)[None, :] != option[:, None])
-        mine = member[k, option]
-        order = np.argsort(~mine, axis=1, kind="stable")
-        pool = np.take_along_axis(np.where(mine, child.pool, -1), order, axis=1)
-        pool = pool[:, : max(int(mine.sum(axis=1).max()), 1)]
+        inside = member[k, option]
+        order = np.argsort(~inside, axis=1, kind="stable")
+        pool = np.take_along_axis(np.where(inside, child.pool, -1), order, axis=1)
+        pool = pool[:, : max(int(inside.sum(axis=1).max()), 1)]
         # a point on an edge belongs to no part
         self.points.drop(nodes.pool[(nodes.pool >= 0) & ~_any(member, k, option, len(nodes))])
         width, count = o.edges.shape[1], child.count

@@ -131,6 +131,8 @@ class Sides:
         least = np.minimum(value - questions.form_error, (slack - questions.errors).min(axis=1, initial=np.inf))
         return np.asarray((least > self.tolerance) & (y[:, -1] > self.tolerance) & (np.abs(points) <= 1.0).all(axis=1))
 
+    # where numbers run out, comparisons fail, and the question is lost
+    @np.errstate(divide="ignore", over="ignore", invalid="ignore")
     def ask(self, questions: Questions) -> Replies:
         """Reply to each question, or leave it open."""
         frame, count = self.frame, len(questions.form)
