@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from benchmarks.cells import cells, probes
 from benchmarks.compression import compression
 from benchmarks.convolutions import convolutions
 from benchmarks.formulations import formulations
@@ -142,6 +143,8 @@ CASES: dict[str, Callable[[bool], Iterator[Measured]]] = {
     "queries": registered,
     "planes": planes,
     "lines": lines,
+    "cells": cells,
+    "probes": probes,
 }
 
 FULL: dict[str, Callable[[bool], Iterator[Measured]]] = {**CASES, "margin": partial(margin, full=True)}

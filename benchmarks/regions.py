@@ -1,7 +1,4 @@
-"""Linear regions: the plane and the line, beside what one writes first.
-
-Others add cells and probes here.
-"""
+"""Linear regions: the plane and the line, beside what one writes first. Cells are in `benchmarks.cells`."""
 
 from __future__ import annotations
 
