@@ -106,13 +106,11 @@ class Enumeration:
         frame = self.task.frame()
         search = self.task.search(frame)
         try:
-            for cells in by_one_thread(search.run(self.task.start(search))):
-                yield self.checked(frame, cells)
-                if self.time_limit is not None and time.perf_counter() - began > self.time_limit:
-                    self.note = OUT_OF_TIME
-                    break
-            else:
-                self.complete = True
+            search.deadline = math.inf if self.time_limit is None else began + self.time_limit
+            found = search.run(self.task.start(search))
+            yield from by_one_thread(self.checked(frame, cells) for cells in found)
+            self.complete = not search.late
+            self.note = OUT_OF_TIME if search.late else ""
         except KeyboardInterrupt:
             self.note = INTERRUPTED
         self.told(search)

@@ -44,8 +44,8 @@ def in_processes(work: Enumeration, processes: int) -> Iterator[Regions]:
     began = time.perf_counter()
     task, frame = work.task, work.task.frame()
     search = task.search(frame)
-    for cells in by_one_thread(search.opened(task.start(search), SHARES * processes)):
-        yield work.checked(frame, cells)
+    opened = search.opened(task.start(search), SHARES * processes)
+    yield from by_one_thread(work.checked(frame, cells) for cells in opened)
     jobs = list(_jobs(search))
     work.told(search)
     if search.apart:
@@ -127,8 +127,8 @@ def _search(task: Task, todo: Any, done: Any) -> None:
     said = Enumeration(task)
     while (job := todo.get()) is not None:
         search = task.search(frame)
-        for cells in by_one_thread(search.resumed(job.layer, job.nodes, job.points)):
-            found = said.checked(frame, cells)
+        resumed = search.resumed(job.layer, job.nodes, job.points)
+        for found in by_one_thread(said.checked(frame, cells) for cells in resumed):
             done.put((found.patterns, found.witnesses))
         said.told(search)
         if search.apart:

@@ -10,6 +10,7 @@ finds a point finds a new region.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -37,6 +38,7 @@ class Search:
         apart: regions that only rationals reach.
         doubts: options of which it stayed open whether they are there.
         hidden: what these may hold, at most, in regions.
+        deadline: of `time.perf_counter()`, at which it stops; it was late then.
     """
 
     frame: Frame
@@ -46,6 +48,8 @@ class Search:
     apart: list[Outlying] = field(default_factory=list)
     doubts: int = 0
     hidden: int = 0
+    deadline: float = math.inf
+    late: bool = False
     points: Points = field(init=False)
     pending: list[list[Nodes]] = field(init=False)
 
@@ -92,8 +96,11 @@ class Search:
         yield from self._rest()
 
     def _rest(self) -> Iterator[Found]:
-        """Search all that waits."""
+        """Search all that waits, until the deadline."""
         while (layer := self._next()) is not None:
+            if time.perf_counter() > self.deadline:
+                self.late = True
+                return
             yield from self._step(layer, self._pop(layer))
 
     def _next(self) -> int | None:
