@@ -122,6 +122,8 @@ class Capability(enum.Flag):
     """`on_point` may answer with a `Suggestion`."""
     COUNT = enum.auto()
     """Sessions are a `CountingSession`."""
+    TOLERANCE = enum.auto()
+    """`Limits.tolerance` is kept; otherwise it is refused."""
 
 
 class Status(enum.Enum):
@@ -342,13 +344,26 @@ class Limits:
         threads: number of threads of the solver; set once, before the first solve.
         seed: random seed; with one thread a session is deterministic.
         profile: use the backend's settings for network models (`Backend.profile` says which, and why).
+        tolerance: how far a point may be outside of a row, and an integer column from an integer, at most; None
+            leaves it to the solver.
         options: raw options of the solver by its own names; an unknown name is an error.
+
+    Raises:
+        InvalidInput: a tolerance that is not above 0, or above 1e-3.
     """
 
     threads: int = 1
     seed: int = 0
     profile: bool = True
+    tolerance: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.tolerance is not None and not 0 < self.tolerance <= 1e-3:
+            raise InvalidInput(
+                f"the tolerance is {self.tolerance}, with which no floating-point solver tells points from others; "
+                "give a number between 0 and 1e-3, or None to leave it to the solver"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,3 +541,26 @@ def require_matrix(backend: Backend, matrix: Matrix) -> None:
         count = matrix.indicators.lower.size
         instead = f"without them {count} rows would be lost: choose another formulation, such as 'big-m' or 'hull'"
         require(backend, Capability.INDICATOR, instead)
+
+
+def require_tolerance(backend: Backend, limits: Limits, finest: float) -> None:
+    """Raise unless the backend keeps the tolerance that the limits ask for; a line of every `open`.
+
+    Args:
+        finest: the smallest tolerance that the solver takes.
+
+    Raises:
+        UnsupportedCapability: one is asked for, and the backend lacks TOLERANCE.
+        InvalidInput: one below `finest`.
+
+    >>> from reludsl.testing import EnumerationBackend
+    >>> require_tolerance(EnumerationBackend(), Limits(tolerance=1e-12), 0.0)
+    """
+    if limits.tolerance is None:
+        return
+    require(backend, Capability.TOLERANCE, "leave Limits.tolerance out, or use backend='highs'")
+    if limits.tolerance < finest:
+        raise InvalidInput(
+            f"a tolerance of {limits.tolerance:g} is asked for, and {backend.name} takes {finest:g} at the least: "
+            "points would be taken that lie further out; give that or more"
+        )

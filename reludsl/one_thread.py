@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    """Looked for once: it calls back from C, where a keyboard interrupt is lost."""
+    return ThreadpoolController()
 
 
 @contextmanager
@@ -22,7 +29,7 @@ def one_thread() -> Iterator[None]:
     >>> with one_thread():
     ...     pass
     """
-    with ThreadpoolController().limit(limits=1, user_api="blas"):
+    with _controller().limit(limits=1, user_api="blas"):
         yield
 
 

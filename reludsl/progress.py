@@ -11,8 +11,10 @@ class Progress:
     """`done` of `total` neurons (or cases, or runs), and what is at work.
 
     Args:
+        total: 0 where nobody knows it yet; beside a rate an estimate.
         left: seconds until the time limit; None without one.
         bound: proved so far for what is at work, by how much it misses what would decide it; None where there is none.
+        rate: done so far per second, of work whose end is not known beforehand.
     """
 
     step: str
@@ -20,6 +22,7 @@ class Progress:
     total: int
     left: float | None = None
     bound: float | None = None
+    rate: float | None = None
 
 
 OnProgress = Callable[[Progress], None]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from reludsl.bounds import Bounds
 from reludsl.compare import Comparison, Row
 from reludsl.network import INPUT, Network
 from reludsl.plugins import BackendInfo
+from reludsl.regions import definition as kinds
 from reludsl.regions.bounds import MEANINGS, RegionBounds
+from reludsl.regions.planar import Plane
+from reludsl.regions.result import Counting, RegionCount
 from reludsl.rewrite import Compression
 from reludsl.stability import Facts
 
@@ -33,7 +37,8 @@ LEFT = ("capabilities", "solver", "formulation", "verdict", "decided by", "about
 def show(answer: Mapping[str, Any], as_json: bool, table: RenderableType, note: str = "") -> None:
     """The answer on stdout, as one JSON object or as a table with a note under it."""
     if as_json:
-        sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
+        with _digits_of_any_length():
+            sys.stdout.write(json.dumps(answer, allow_nan=False) + "\n")
     else:
         console = Console(highlight=False)
         if not console.is_terminal:
@@ -43,6 +48,17 @@ def show(answer: Mapping[str, Any], as_json: bool, table: RenderableType, note: 
         console.print(table)
         if note:
             console.print(Text(note, style="dim"))
+
+
+@contextmanager
+def _digits_of_any_length() -> Iterator[None]:
+    """Python refuses to write integers of more than 4,300 digits unless told otherwise."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(before)
 
 
 def say(text: str, remark: str = "") -> None:
@@ -222,6 +238,63 @@ def region_bounds_table(name: str, found: RegionBounds, shown: Mapping[str, int 
     best = Text(f"at most {_large(found.upper)} regions", style="bold")
     layers = " + ".join(str(n) for n in found.widths)
     return _titled(f"{name}: {found.inputs} inputs, {layers} units", table, best, *lines)
+
+
+def count_table(name: str, found: RegionCount, labels: Mapping[int, RegionCount]) -> RenderableType:
+    """How many regions, of which kind, and what is known of the number; then the same for every label."""
+    title = f"{name}: {_number(found)} region{'' if _number(found).split()[-1] == '1' else 's'}"
+    rows = {"definition": _defined(found), "known": _known(found)}
+    if found.standard_error is not None and not found.exact:
+        rows["estimate"] = f"{_large(found.count)}, standard error {found.standard_error:.3g}"
+    if found.ambiguous:
+        rows["open"] = f"{found.ambiguous:,} cells may be regions or not"
+    rows["method"] = f"{found.method.value}, {found.units:,} units, {found.seconds:.2f} s"
+    lines = [Text(found.note, style="dim")] if found.note else []
+    if not labels:
+        return _listed(title, rows, *lines)
+    own = _table("label", "regions", "")
+    for label, one in labels.items():
+        own.add_row(str(label), _number(one), "" if one.exact else _known(one))
+    return _listed(title, rows, *lines, own)
+
+
+def plane_table(name: str, found: Plane, known: RegionCount | None, seconds: float, out: Path | None) -> RenderableType:
+    """The complex by its numbers, and how many regions of some kind there are."""
+    rows = {"vertices": f"{found.vertices:,}", "edges": f"{found.edges:,}", "area": f"{found.areas.sum():.6g}"}
+    if known is not None:
+        rows |= {"definition": _defined(known), "known": _known(known)}
+    rows["time"] = f"{seconds:.2f} s"
+    notes = [known.note if known is not None else "", "" if out is None else f"picture: {out}"]
+    lines = [Text(note, style="dim") for note in notes if note]
+    return _listed(f"{name}: {found.faces:,} activation regions in the plane", rows, *lines)
+
+
+def _listed(title: str, rows: Mapping[str, str], *lines: RenderableType) -> RenderableType:
+    return Group(Text(title, style="bold"), *(Text(f"{key:<12}{value}") for key, value in rows.items()), *lines)
+
+
+def _defined(found: RegionCount) -> str:
+    return f"{found.definition.value}: {kinds.MEANINGS[found.definition]}"
+
+
+def _number(found: RegionCount) -> str:
+    if found.exact:
+        return _large(found.count)
+    if found.method in (Counting.PROBE, Counting.XOR):
+        return f"about {_large(found.count)}"
+    if found.method is Counting.ONE_TREE or not found.complete:
+        return f"at least {_large(found.lower)}"
+    return f"{_large(found.lower)} to {_large(found.upper)}"
+
+
+def _known(found: RegionCount) -> str:
+    """Between what the number lies, and on whose word."""
+    low, high = _large(found.lower), _large(found.upper)
+    if found.confidence is not None:
+        return f"at least {low} with confidence {found.confidence:.6g}; at most {high}, proved"
+    if found.method is Counting.ONE_TREE and found.complete and not found.exact:
+        return f"between {low} and {high}, proved; {_large(found.count)} by the word of the solver"
+    return f"exactly {low}, proved" if found.exact else f"between {low} and {high}, proved"
 
 
 def _large(value: int) -> str:

@@ -63,9 +63,12 @@ def exact_pattern(network: Network, x: FloatArray) -> tuple[int, ...]:
 
 
 def searchable(where: Domain) -> bool:
-    """Not an L1 ball, not a point."""
+    """Not an L1 ball, not a point, not a ball without width in some coordinate."""
     box = where.enclosure
-    return not (isinstance(where, Ball) and where.norm is Norm.L1) and bool((box.upper > box.lower).any())
+    if not isinstance(where, Ball):
+        return bool((box.upper > box.lower).any())
+    # a ball is rounded outward by some units in the last place
+    return where.norm is not Norm.L1 and bool((box.upper - box.lower > 1e-9).all())
 
 
 def has_units(network: Network) -> bool:

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
-    ("cli", "demo", "plot"),
+    ("cli", "demo"),
+    ("plot",),
     ("reludsl",),  # the re-exports of reludsl/__init__.py
     ("report", "testing"),
     ("bench",),

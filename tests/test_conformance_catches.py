@@ -541,6 +541,16 @@ class OptionsIgnored(Faithful):
         super().__init__(matrix, dataclasses.replace(limits, options={}))
 
 
+class ToleranceIgnored(Faithful):
+    """Takes a switch that is 5e-7 from 0 for off, as solvers do by default."""
+
+    def solve(self, **asked: Any) -> Result:
+        result = super().solve(**asked)
+        if self.limits.tolerance is None or result.x is None:
+            return result
+        return dataclasses.replace(result, objective=5e-7, bound=5e-7)
+
+
 class NotesMissing(Faithful):
     def solve(self, **asked: Any) -> Result:
         return dataclasses.replace(super().solve(**asked), note="")
@@ -683,6 +693,8 @@ FAULTS: tuple[tuple[Broken, str], ...] = (
     (Broken(TinyDropped), "tiny_coefficients_count_or_are_disowned"),
     (Broken(FractionalBoundsRounded), "fractional_bounds_round_inwards"),
     (Broken(OptionsIgnored), "unknown_options_are_refused"),
+    (Broken(ToleranceIgnored), "tolerance_is_kept"),
+    (Broken(Faithful, ALL & ~C.TOLERANCE), "tolerance_without_capability_is_refused"),
     (Broken(NotesMissing), "replaced_limits_are_named"),
     (Broken(TimeLimitIgnored), "time_limit_is_honoured"),
     (Broken(LpLimitIgnored), "time_limit_of_an_lp_is_honoured"),

@@ -268,7 +268,7 @@ def test_bound_of_a_network_is_below_its_count(name: str) -> None:
     network, domain = rough_network(2, (2, 3, 2)), Box([-1.0, -1.0], [1.0, 1.0])
     exact = one_tree(network, domain, Definition.PATTERNS, "highs")
     found = xor_bound(network, domain, Definition.PATTERNS, backend, rounds=3, size=2, samples=0)
-    assert exact.exact
+    assert exact.complete
     assert 1 <= found.lower <= exact.count <= found.upper
     assert found.method is Counting.XOR
     assert found.work["solves"] >= 3

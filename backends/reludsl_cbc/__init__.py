@@ -12,13 +12,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reludsl.backend import Backend, Capability, InvalidInput, Limits, Matrix, MissingBackend, Session, require_matrix
+from reludsl.backend import (
+    Backend,
+    Capability,
+    InvalidInput,
+    Limits,
+    Matrix,
+    MissingBackend,
+    Session,
+    require_matrix,
+    require_tolerance,
+)
 
 __all__ = ["CbcBackend", "backend"]
 
 
+_FINEST = 1e-10
+"""Below this Clp finds no basis good enough."""
 _ALWAYS = (
-    Capability.LP | Capability.MILP | Capability.BOUND | Capability.INCREMENTAL | Capability.START | Capability.DUALS
+    Capability.LP
+    | Capability.MILP
+    | Capability.BOUND
+    | Capability.INCREMENTAL
+    | Capability.START
+    | Capability.DUALS
+    | Capability.TOLERANCE
 )
 
 
@@ -48,6 +66,7 @@ class CbcBackend:
     def open(self, matrix: Matrix, limits: Limits) -> Session:
         """Load a program. Raises MissingBackend when python-mip cannot be imported."""
         require_matrix(self, matrix)
+        require_tolerance(self, limits, _FINEST)
         mip = _mip()
         from reludsl_cbc.session import CbcSession
 

@@ -14,14 +14,13 @@ from reludsl.backend import BoolArray, FloatArray, IntArray, InvalidInput, Limit
 
 _FOREVER = 1e9
 _INCREMENT = 1e-5
+_TOLERANCES = ("integer_tol", "infeas_tol", "opt_tol")
 _OPTIONS = (
     "preprocess",
     "cuts",
     "cut_passes",
     "clique",
-    "integer_tol",
-    "infeas_tol",
-    "opt_tol",
+    *_TOLERANCES,
     "pump_passes",
 )
 """Raw options: attributes of `mip.Model` that are plain numbers. CBC's own parameter strings are not taken,
@@ -52,6 +51,9 @@ class CbcModel:
         self.model.threads = limits.threads
         self.model.seed = limits.seed % 2**31
         self._increment = _INCREMENT if lazy else self._drop_increment()
+        if limits.tolerance is not None:
+            for name in _TOLERANCES:
+                setattr(self.model, name, min(limits.tolerance, getattr(self.model, name)))
         self._take_options(limits.options)
         # The type BINARY would reset the bounds to [0, 1]; INTEGER keeps what it is given.
         kinds = mip.CONTINUOUS, mip.INTEGER

@@ -11,7 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reludsl.backend import Backend, Capability, InvalidInput, Limits, Matrix, MissingBackend, Session, require_matrix
+from reludsl.backend import (
+    Backend,
+    Capability,
+    InvalidInput,
+    Limits,
+    Matrix,
+    MissingBackend,
+    Session,
+    require_matrix,
+    require_tolerance,
+)
 from reludsl_cvxpy.dialects import Dialect, dialect
 
 __all__ = ["CvxpyBackend", "backend"]
@@ -57,6 +67,7 @@ class CvxpyBackend:
     def open(self, matrix: Matrix, limits: Limits) -> Session:
         """Load a program. Raises MissingBackend when cvxpy or the solver is missing."""
         require_matrix(self, matrix)
+        require_tolerance(self, limits, self.speech.finest)
         self.version()
         from reludsl_cvxpy.session import CvxpySession
 

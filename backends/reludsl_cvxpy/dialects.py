@@ -48,6 +48,7 @@ class Dialect:
         proof: `solver_stats.extra_stats` -> Proof.
         unknown: raw option names that the solver does not have.
         times: whether a time limit can be given.
+        finest: the least tolerance, where one can be given (`Capability.TOLERANCE`).
         reset: what to do before a failed solve is tried once more; None: nothing helps.
         profile: the settings that `Limits.profile` turns on, with the reason of each.
     """
@@ -58,6 +59,7 @@ class Dialect:
     proof: Callable[[Any], Proof]
     unknown: Callable[[Iterable[str]], list[str]]
     times: bool = True
+    finest: float = 0.0
     reset: Callable[[], None] | None = None
     profile: Mapping[str, str] = field(default_factory=dict)
 
@@ -82,6 +84,12 @@ def _all_known(names: Iterable[str]) -> list[str]:
     return []
 
 
+def _at_most(settings: Settings, **defaults: float) -> dict[str, Any]:
+    """Keywords of tolerances: those of the solver, or less where less is asked for."""
+    asked = settings.limits.tolerance
+    return {} if asked is None else {name: min(asked, default) for name, default in defaults.items()}
+
+
 def _highs(settings: Settings) -> dict[str, Any]:
     keywords: dict[str, Any] = {
         "threads": settings.limits.threads,
@@ -92,6 +100,8 @@ def _highs(settings: Settings) -> dict[str, Any]:
     }
     if settings.limits.profile:
         keywords["presolve"] = "off"
+    keywords |= _at_most(settings, primal_feasibility_tolerance=1e-7, dual_feasibility_tolerance=1e-7)
+    keywords |= _at_most(settings, mip_feasibility_tolerance=1e-6)
     if settings.seconds is not None:
         keywords["time_limit"] = float(settings.seconds)
     return keywords | dict(settings.limits.options)
@@ -154,6 +164,7 @@ def _gurobi(settings: Settings) -> dict[str, Any]:
     }
     if settings.seconds is not None:
         keywords["TimeLimit"] = settings.seconds
+    keywords |= _at_most(settings, FeasibilityTol=1e-6, OptimalityTol=1e-6, IntFeasTol=1e-5)
     return keywords | dict(settings.limits.options)
 
 
@@ -184,15 +195,23 @@ _TABLE: Mapping[str, Dialect] = {
     for entry in (
         Dialect(
             "HIGHS",
-            _SOLVES | Capability.BOUND | Capability.DUALS,
+            _SOLVES | Capability.BOUND | Capability.DUALS | Capability.TOLERANCE,
             _highs,
             _highs_proof,
             _highs_unknown,
+            finest=1e-10,
             reset=_highs_reset,
             profile=_NO_PRESOLVE,
         ),
         Dialect("SCIPY", _SOLVES | Capability.DUALS, _scipy, _nothing, _scipy_unknown, profile=_NO_PRESOLVE),
-        Dialect("GUROBI", _SOLVES | Capability.BOUND | Capability.DUALS, _gurobi, _gurobi_proof, _all_known),
+        Dialect(
+            "GUROBI",
+            _SOLVES | Capability.BOUND | Capability.DUALS | Capability.TOLERANCE,
+            _gurobi,
+            _gurobi_proof,
+            _all_known,
+            finest=1e-9,
+        ),
         Dialect("SCIP", _SOLVES, _scip, _nothing, _all_known),
     )
 }

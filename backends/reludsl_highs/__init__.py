@@ -11,10 +11,21 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from reludsl.backend import Capability, Limits, Matrix, MissingBackend, Session, Silence, require_matrix
+from reludsl.backend import (
+    Capability,
+    Limits,
+    Matrix,
+    MissingBackend,
+    Session,
+    Silence,
+    require_matrix,
+    require_tolerance,
+)
 
 __all__ = ["HighsBackend", "backend"]
 
+_FINEST = 1e-10
+"""The least tolerance of HiGHS."""
 _PROFILE: Mapping[str, str] = {
     "presolve": "bounds and stability are already worked into the rows, so presolve finds little and is paid "
     "again at every objective; wrong optima and false infeasibilities of HiGHS were traced to it",
@@ -45,6 +56,7 @@ class HighsBackend:
         | Capability.STOP_OBJECTIVE
         | Capability.INCUMBENT_EVENTS
         | Capability.SUGGEST
+        | Capability.TOLERANCE
     )
     profile: Mapping[str, str] = field(default_factory=lambda: dict(_PROFILE))
 
@@ -55,6 +67,7 @@ class HighsBackend:
     def open(self, matrix: Matrix, limits: Limits) -> Session:
         """Load a program. Raises MissingBackend when highspy cannot be imported."""
         require_matrix(self, matrix)
+        require_tolerance(self, limits, _FINEST)
         highspy = _highspy()
         from reludsl_highs.session import HighsSession
 

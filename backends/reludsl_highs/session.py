@@ -38,8 +38,7 @@ _PROFILE: dict[str, float | bool | str] = {"presolve": "off", "mip_pscost_minrel
 
 _SMALLEST = 1e-12
 """Smallest coefficient that HiGHS can be told to keep; its default drops everything below 1e-9."""
-_FEASIBILITY = 1e-7
-"""Tolerance of HiGHS on a row: what dropped coefficients may change without notice."""
+_TOLERANCES = ("primal_feasibility_tolerance", "dual_feasibility_tolerance", "mip_feasibility_tolerance")
 _SMALL = 20_000
 """Nonzeros up to which an LP runs in place."""
 _LEASH = 5_000
@@ -70,6 +69,8 @@ class HighsSession:
         """None after it was left behind, until the next solve; what the session is told meanwhile is kept here."""
         self._open()
         self._smallest = float(self._highs.getOptionValue("small_matrix_value")[1])
+        self._feasibility = float(self._highs.getOptionValue("primal_feasibility_tolerance")[1])
+        """What dropped coefficients may change without notice."""
         self._leash = int(self._highs.getOptionValue("simplex_iteration_limit")[1]) > _LEASH
         self._tiny = _below(matrix.rows, self._smallest)
 
@@ -194,6 +195,9 @@ class HighsSession:
         self._set("threads", limits.threads)
         self._set("random_seed", limits.seed % 2**31)
         self._set("small_matrix_value", _SMALLEST)
+        if limits.tolerance is not None:
+            for name in _TOLERANCES:
+                self._set(name, min(limits.tolerance, float(self._highs.getOptionValue(name)[1])))
         for name in profile if limits.profile else ():
             # Older versions lack some of the heuristics, and with them the need to switch them off.
             if self._highs.getOptionType(name)[0] == self._hp.HighsStatus.kOk:
@@ -385,7 +389,7 @@ class HighsSession:
             notes.append("every column has a box, so the word unbounded is wrong")
             return False
         dropped = abs(self._tiny) @ np.maximum(abs(self._lower), abs(self._upper))
-        if dropped.size and dropped.max() > _FEASIBILITY:
+        if dropped.size and dropped.max() > self._feasibility:
             notes.append(
                 f"HiGHS drops coefficients below {self._smallest:g}, up to {dropped.max():.1e} in one row: "
                 "absorb them into the sides of the row first"

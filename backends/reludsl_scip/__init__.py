@@ -10,9 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reludsl.backend import Capability, Limits, Matrix, MissingBackend, Session, require_matrix
+from reludsl.backend import Capability, Limits, Matrix, MissingBackend, Session, require_matrix, require_tolerance
 
 __all__ = ["ScipBackend", "backend"]
+
+_FINEST = 1e-9
+"""The least tolerance: SCIP divides it by 1000 where a linear program is unstable, and SoPlex takes no less than 1e-10.
+Below 1e-7 it may say so on stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class ScipBackend:
         | Capability.INDICATOR
         | Capability.SUGGEST
         | Capability.COUNT
+        | Capability.TOLERANCE
     )
     profile: Mapping[str, str] = field(default_factory=dict)
     """Empty: no setting of SCIP was measured on network models yet."""
@@ -48,6 +53,7 @@ class ScipBackend:
     def open(self, matrix: Matrix, limits: Limits) -> Session:
         """Load a program. Raises MissingBackend when pyscipopt cannot be imported."""
         require_matrix(self, matrix)
+        require_tolerance(self, limits, _FINEST)
         scip = _pyscipopt()
         from reludsl_scip.session import ScipSession
 

@@ -18,6 +18,13 @@ _ALWAYS: Mapping[str, Any] = {
     "timing/clocktype": 2,
     "misc/transsolsorig": False,  # a point of an earlier objective is no start of this one
 }
+_TOLERANCES: Mapping[str, float] = {
+    "numerics/feastol": 1e-6,
+    "numerics/dualfeastol": 1e-7,
+    "numerics/sumepsilon": 1e-6,
+}
+_EPSILON = 1e-9
+"""SCIP's defaults."""
 _PLAIN_LP: Mapping[str, Any] = {
     "presolving/maxrounds": 0,
     "propagating/maxrounds": 0,
@@ -195,6 +202,10 @@ class ScipModel:
             self.set(name, value)
         self.set("lp/threads", limits.threads)
         self.set("randomization/randomseedshift", limits.seed % 2**31)
+        if limits.tolerance is not None:
+            for name, most in _TOLERANCES.items():
+                self.set(name, min(most, limits.tolerance))
+            self.set("numerics/epsilon", min(_EPSILON, 0.1 * limits.tolerance))
         known = self.model.getParams()
         for name, value in limits.options.items():
             if name not in known:

@@ -13,7 +13,7 @@ import numpy as np
 
 from reludsl import plugins
 from reludsl.backend import Backend, FloatArray
-from reludsl.domain import Ball, Box, Domain
+from reludsl.domain import Ball, Box, Domain, Space
 from reludsl.errors import FileProblem, InvalidInput
 from reludsl.io import read, read_with_report
 from reludsl.io.files import write_atomically
@@ -79,6 +79,19 @@ def chosen_domain(
     raise InvalidInput(
         "no domain is given and the file states none; every claim is about a domain: add --box LO HI, e.g. --box 0 1"
     )
+
+
+def chosen_region(
+    network: Network,
+    box: tuple[str, str] | None,
+    ball: tuple[str, float] | None,
+    clip: tuple[str, str] | None,
+) -> Domain | Space:
+    """As `chosen_domain`; `--box -inf inf` is the whole space."""
+    whole = box is not None and [side.strip().lower() for side in box] == ["-inf", "inf"]
+    if whole and ball is None and clip is None:
+        return Space(network.input_size)
+    return chosen_domain(network, box, ball, clip)
 
 
 def _side(text: str, size: int, option: str) -> FloatArray:

@@ -68,9 +68,9 @@ class _Line:
         if took < QUIET or last is None:
             return
         at, when = last
-        left = "" if at.left is None else f", {max(0.0, at.left - (now - when)):.0f} s left"
-        bound = "" if at.bound is None else f", {at.total - at.done} unknown, bound {at.bound:.2g} off"
-        text = f"{at.step}: {at.done} of {at.total}{bound}, {took:.0f} s{left}"
+        text = f"{_stand(at)}, {took:.0f} s"
+        if at.left is not None:
+            text += f", {max(0.0, at.left - (now - when)):.0f} s left"
         with self._lock:
             if self._console.is_terminal:
                 if self._status is None:
@@ -80,3 +80,20 @@ class _Line:
             elif took - self._spoken >= PAUSE or not self._spoken:
                 self._spoken = took
                 self._console.print(text, soft_wrap=True)
+
+
+def _stand(at: Progress) -> str:
+    """How far the work is.
+
+    >>> _stand(Progress("solves", 3, 7)), _stand(Progress("regions", 1200, 0, rate=400.0))
+    ('solves: 3 of 7', 'regions: 1,200 so far, 400 a second')
+    >>> _stand(Progress("regions", 1200, 5000, rate=400.0))
+    'regions: 1,200 of about 5,000, 400 a second, 10 s to go'
+    """
+    if at.rate is None:
+        bound = "" if at.bound is None else f", {at.total - at.done} unknown, bound {at.bound:.2g} off"
+        return f"{at.step}: {at.done} of {at.total}{bound}"
+    if at.total <= at.done or at.rate <= 0:
+        return f"{at.step}: {at.done:,} so far, {at.rate:,.0f} a second"
+    to_go = (at.total - at.done) / at.rate
+    return f"{at.step}: {at.done:,} of about {at.total:,}, {at.rate:,.0f} a second, {to_go:,.0f} s to go"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from reludsl.cli.app import app
-from reludsl.cli.inputs import chosen_backend, chosen_domain, read_source, whole_numbers
+from reludsl.cli.inputs import chosen_backend, chosen_region, read_source, whole_numbers
 from reludsl.cli.options import (
     BackendOption,
     BallOption,
@@ -21,7 +18,7 @@ from reludsl.cli.options import (
     ThreadsOption,
     TimeOption,
 )
-from reludsl.domain import Domain
+from reludsl.domain import Domain, Space
 from reludsl.errors import InvalidInput
 from reludsl.network import Network
 from reludsl.regions.bounds import bounds as region_bounds_of
@@ -85,28 +82,17 @@ def region_bounds(
             outputs_as_units=outputs_as_units,
             transitions=transitions,
         )
-    with _digits_of_any_length():
-        shown = found.shown(of_network=net is not None)
-        notes = {key: why for key, why in found.notes.items() if key in shown}
-        answer = {**shown, "input": found.inputs, "widths": list(found.widths), "notes": notes}
-        show(answer, json_, region_bounds_table(name, found, shown), note)
+    shown = found.shown(of_network=net is not None)
+    notes = {key: why for key, why in found.notes.items() if key in shown}
+    answer = {**shown, "input": found.inputs, "widths": list(found.widths), "notes": notes}
+    show(answer, json_, region_bounds_table(name, found, shown), note)
 
 
 def _domain(
     network: Network, box: tuple[str, str] | None, ball: tuple[str, float] | None, clip: tuple[str, str] | None
 ) -> Domain | None:
     """None for the whole space, which is what a bound is about unless something else is asked for."""
-    if ball is None and clip is None and (box is None or [side.strip().lower() for side in box] == ["-inf", "inf"]):
+    if ball is None and clip is None and box is None:
         return None
-    return chosen_domain(network, box, ball, clip)
-
-
-@contextmanager
-def _digits_of_any_length() -> Iterator[None]:
-    """Python refuses to write integers of more than 4,300 digits unless told otherwise."""
-    before = sys.get_int_max_str_digits()
-    sys.set_int_max_str_digits(0)
-    try:
-        yield
-    finally:
-        sys.set_int_max_str_digits(before)
+    found = chosen_region(network, box, ball, clip)
+    return None if isinstance(found, Space) else found

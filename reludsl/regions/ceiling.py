@@ -1,4 +1,4 @@
-"""What a search that did not end says of the number of patterns: an upper bound of the architecture."""
+"""What a search that proved no end says of the number of patterns: an upper bound of the architecture."""
 
 from __future__ import annotations
 

@@ -148,6 +148,10 @@ def _forms_of(layer: AffineLayer, n: int) -> FloatArray:
 
 
 def _through(layer: AffineLayer, taken: ExactArray) -> ExactArray:
+    if not layer.exact_rows:
+        # its rows are rounded, its forward pass in rationals is not
+        shift = layer.exact(exactly(np.zeros(taken.shape[1])))
+        return np.stack([*(layer.exact(row) - shift for row in taken[:-1]), layer.exact(taken[-1])])
     matrix = sparse.csr_array(layer.rows(taken.shape[1]))
     weights = exactly(matrix.data)
     out = np.full((taken.shape[0], matrix.shape[0]), Fraction(0), dtype=object)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reludsl import plugins
-from reludsl.backend import Backend, IntArray
+from reludsl.backend import Backend, FloatArray, IntArray, Limits
 from reludsl.domain import Box, Domain, Polytope, Space
 from reludsl.errors import InvalidInput, member
 from reludsl.layers import Max
@@ -19,7 +20,7 @@ from reludsl.network import Network, Node
 from reludsl.one_thread import one_thread
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.regions.bounds import bounds
-from reludsl.regions.cells.enumeration import Enumeration, Task
+from reludsl.regions.cells.enumeration import INTERRUPTED, Enumeration, Task
 from reludsl.regions.cells.probes import SECONDS
 from reludsl.regions.cells.processes import in_processes
 from reludsl.regions.counted import count_line, count_plane
@@ -53,11 +54,13 @@ class _Restricted:
     """A network with what was asked of it written into its units.
 
     Args:
+        given: the network without what was asked.
         wanted: (units,) the piece of each, -1 for any.
         own: units that belong to the pattern; those behind only restrict it.
     """
 
     network: Network
+    given: Network
     wanted: IntArray
     own: int
 
@@ -70,11 +73,12 @@ def count(
     method: Counting | str = Counting.AUTO,
     outputs_as_units: bool = False,
     label: int | None = None,
-    pattern: Sequence[int] | None = None,
+    pattern: Sequence[int] | IntArray | None = None,
     backend: str | Backend | None = None,
     time_limit: float | None = None,
     processes: int = 1,
     confidence: float = CONFIDENCE,
+    threads: int = 1,
     seed: int = 0,
     progress: OnProgress = silent,
 ) -> RegionCount:
@@ -89,9 +93,10 @@ def count(
         pattern: only regions whose units are on these pieces: of the first units, or of all; -1 for any. A unit is an
             element of an activation or a maximum, in the order of the nodes; its piece as in `Network.trace`.
         backend: for linear and integer programs.
-        time_limit: seconds; what was counted by then is a lower bound.
+        time_limit: seconds; what was counted by then is a lower bound. LINE and PLANE know no limit.
         processes: that search cells side by side; in a script that takes the guard `if __name__ == "__main__"`.
         confidence: of the lower bound of PROBE and XOR.
+        threads: of the solver, for integer programs.
         progress: told how many regions there are so far and, after a while, an estimate of all.
 
     Raises:
@@ -112,8 +117,7 @@ def count(
     free = asked.own == asked.wanted.size and bool((asked.wanted < 0).all())
     if method is Counting.AUTO:
         flat = {1: Counting.LINE, 2: Counting.PLANE}.get(network.input_size, Counting.CELLS)
-        planar = isinstance(domain, Box | Polytope | Space)
-        method = flat if free and planar and definition is not Definition.PATTERNS else Counting.CELLS
+        method = flat if free and _planar(domain) and definition is not Definition.PATTERNS else Counting.CELLS
     if method is not Counting.CELLS and method is not Counting.PROBE and not free:
         raise InvalidInput(
             f"{method.value} counts whole domains, and a label or a pattern was asked for; count with method='cells'"
@@ -122,10 +126,22 @@ def count(
         if not isinstance(domain, Box | Polytope | Space):
             raise InvalidInput(f"{method.value} counts on a box, a polytope or the whole space; give one of these")
         return (count_line if method is Counting.LINE else count_plane)(network, domain, definition)
+    if method in (Counting.XOR, Counting.PROBE) and not 0 < confidence < 1:
+        raise InvalidInput(f"the confidence is {confidence}; give a number between 0 and 1, e.g. 0.99")
+    limits = Limits(threads=threads, seed=seed)
     if method is Counting.ONE_TREE:
-        return one_tree(network, domain, definition, backend, time_limit=time_limit)
+        tell, number = _Teller(None, time.perf_counter(), time_limit, progress), itertools.count(1)
+        return one_tree(
+            network, domain, definition, backend,
+            time_limit=time_limit, limits=limits, on_pattern=lambda *_: tell(next(number)),
+        )  # fmt: skip
     if method is Counting.XOR:
-        return xor_bound(network, domain, definition, backend, confidence=confidence, seed=seed, time_limit=time_limit)
+        return xor_bound(
+            network, domain, definition, backend,
+            confidence=confidence, seed=seed, time_limit=time_limit, limits=limits,
+        )  # fmt: skip
+    if not asked.wanted.size and domain.size == network.input_size:
+        return RegionCount(1, 1, 1, 0, definition, 0, method, 0.0, note="there are no units, so that it is affine")
     task = _task(asked, domain, definition, backend, seed)
     if method is Counting.PROBE:
         return _probed(task, asked, definition, confidence, time_limit)
@@ -139,7 +155,7 @@ def stream(
     definition: Definition | str = Definition.ACTIVATION,
     outputs_as_units: bool = False,
     label: int | None = None,
-    pattern: Sequence[int] | None = None,
+    pattern: Sequence[int] | IntArray | None = None,
     backend: str | Backend | None = None,
     time_limit: float | None = None,
     processes: int = 1,
@@ -169,15 +185,17 @@ def count_by_label(
     domain: Domain | Space,
     rule: Label = Label.LARGEST,
     *,
+    definition: Definition | str = Definition.ACTIVATION,
     backend: str | Backend | None = None,
     time_limit: float | None = None,
     processes: int = 1,
     seed: int = 0,
+    progress: OnProgress = silent,
 ) -> dict[int, RegionCount]:
     """For every output the number of regions in which some inputs belong to it.
 
     A region in which two outputs are the largest, here one and there the other, counts for both; where they are equal
-    on all of it, for the first.
+    on all of it, for the first. An interrupt ends it: labels that were not begun are missing then.
 
     >>> from reludsl.layers import Affine, relu
     >>> net = Network.chain([Affine(np.eye(2), np.zeros(2)), relu, Affine(np.eye(2), np.zeros(2))], (2,))
@@ -199,20 +217,31 @@ def count_by_label(
         found[k] = count(
             counted,
             domain,
+            definition=definition,
             method=Counting.CELLS,
             backend=backend,
             time_limit=left,
             processes=processes,
             seed=seed,
+            progress=progress,
             **chosen,  # type: ignore[arg-type]
         )
+        if found[k].note == INTERRUPTED:
+            break
     return found
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
 
 
-def _restricted(network: Network, label: int | None, pattern: Sequence[int] | None) -> _Restricted:
+def _planar(domain: Domain | Space) -> bool:
+    """Whether lines and planes can be cut on a domain: one that is flat has no interior there."""
+    return isinstance(domain, Polytope | Space) or (
+        isinstance(domain, Box) and bool((domain.lower < domain.upper).all())
+    )
+
+
+def _restricted(network: Network, label: int | None, pattern: Sequence[int] | IntArray | None) -> _Restricted:
     layers = unit_layers(network)
     own = unit_count(layers)
     wanted = np.full(own, -1)
@@ -231,15 +260,15 @@ def _restricted(network: Network, label: int | None, pattern: Sequence[int] | No
                         f"{layer.pieces - 1}; give one of these, or -1 for any"
                     )
     if label is None:
-        return _Restricted(network, wanted, own)
+        return _Restricted(network, network, wanted, own)
     size = network.output_size
     if not 0 <= label < size or size == 1:
         raise InvalidInput(f"label {label} is asked for and there are {size} outputs; give one of 0 to {size - 1}")
     taken = {node.name for node in network.nodes}
     name = next(n for n in (f"label{'_' * k}" for k in range(len(taken) + 1)) if n not in taken)
     choice = Node(name, Max(np.arange(size)[None], size, (1,)), network.output)
-    network = Network((*network.nodes, choice), network.input_shape, name, network.input_box)
-    return _Restricted(network, np.append(wanted, label), own)
+    chosen = Network((*network.nodes, choice), network.input_shape, name, network.input_box)
+    return _Restricted(chosen, network, np.append(wanted, label), own)
 
 
 def _task(
@@ -250,8 +279,6 @@ def _task(
             "connected affine regions are counted on a line and in a plane, where it is known which regions touch; "
             "count on a slice (`plane`, `line`), or ask for Definition.AFFINE"
         )
-    if not asked.wanted.size:
-        raise InvalidInput("the network has no units, so that it is affine: one region, everywhere")
     solver = plugins.default() if backend is None else plugins.load(backend)
     return Task(asked.network, domain, asked.wanted, definition is not Definition.PATTERNS, solver, seed)
 
@@ -275,15 +302,16 @@ def _counted(
 ) -> RegionCount:
     began = time.perf_counter()
     work = Enumeration(task, time_limit)
-    maps = SharedMaps(task.network) if definition is Definition.AFFINE else None
+    maps = SharedMaps(asked.given, _fixed(task.domain)) if definition is Definition.AFFINE else None
     tell = _Teller(task, began, time_limit, progress)
+    tell(0)
     try:
         for found in _iterated(work, processes):
             if maps is not None:
-                maps.add(found.patterns)
+                maps.add(found.patterns[:, : asked.own])
             tell(work.found)
     except KeyboardInterrupt:
-        work.note = work.note or "the user interrupted the search"
+        work.note = work.note or INTERRUPTED
         work.complete = False
     lower = number = work.found
     upper, ambiguous = work.found + work.hidden, work.doubts
@@ -320,17 +348,17 @@ def _probed(
             f"random paths estimate activation regions, and {definition.value} was asked for; use method='cells' or "
             "definition='activation'"
         )
-    if not 0 < confidence < 1:
-        raise InvalidInput(f"the confidence is {confidence}; give a number between 0 and 1, e.g. 0.99")
     began = time.perf_counter()
     probes = task.probes(task.frame())
     with one_thread():
         found = probes.estimate(task.start(probes), time_limit=SECONDS if time_limit is None else time_limit)
     number = round(found.mean)
     exact = found.exact and not probes.doubts
+    # what is restricted may be nowhere
+    least = int((asked.wanted < 0).all())
     return RegionCount(
         count=number,
-        lower=number if found.exact else found.lower(confidence),
+        lower=number if found.exact else max(least, found.lower(confidence)),
         upper=number if exact else max(number, _most(asked, task.domain)),
         ambiguous=probes.doubts,
         definition=definition,
@@ -341,6 +369,14 @@ def _probed(
         standard_error=0.0 if found.exact else found.standard_error,
         work={"runs": found.runs.size, **probes.sides.work},
     )
+
+
+def _fixed(domain: Domain | Space) -> FloatArray | None:
+    """The coordinates that do not move on a domain, NaN for others."""
+    if isinstance(domain, Space):
+        return None
+    low, high = domain.enclosure.lower, domain.enclosure.upper
+    return np.where(low < high, np.nan, low)
 
 
 def _most(asked: _Restricted, domain: Domain | Space) -> int:
@@ -357,9 +393,13 @@ def _most(asked: _Restricted, domain: Domain | Space) -> int:
 
 @dataclass(slots=True, eq=False)
 class _Teller:
-    """Tells somebody who watches how far the search is."""
+    """Tells somebody who watches how far the search is.
 
-    task: Task
+    Args:
+        task: whose random paths give an estimate; None for none.
+    """
+
+    task: Task | None
     began: float
     time_limit: float | None
     progress: OnProgress
@@ -369,13 +409,9 @@ class _Teller:
         if self.progress is silent:
             return
         took = time.perf_counter() - self.began
-        if self.estimate is None and took > QUIET:
+        left = None if self.time_limit is None else self.time_limit - took
+        if self.estimate is None and self.task is not None and took > QUIET and (left is None or left > QUIET):
             probes = self.task.probes(self.task.frame())
             with one_thread():
                 self.estimate = round(probes.estimate(self.task.start(probes), time_limit=1.0).mean)
-        rate = found / max(took, 1e-9)
-        step = f"regions, {rate:,.0f} a second"
-        if self.estimate is not None and self.estimate > found:
-            step += f", about {self.estimate:,} in all, {(self.estimate - found) / max(rate, 1e-9):,.0f} s to go"
-        left = None if self.time_limit is None else self.time_limit - took
-        self.progress(Progress(step, found, max(self.estimate or 0, found), left))
+        self.progress(Progress("regions", found, self.estimate or 0, left, rate=found / max(took, 1e-9)))

@@ -26,3 +26,12 @@ class Definition(enum.Enum):
     CONNECTED = "connected"
     """Connected open sets of inputs that share one affine map of the output (R4; Montufar et al. 2014). On a line and
     in a plane only."""
+
+
+MEANINGS = {
+    Definition.ACTIVATION: "sets of inputs with one activation pattern, that have an interior",
+    Definition.PATTERNS: "activation patterns that occur, if at a single input",
+    Definition.AFFINE: "affine maps that the output has on sets with an interior",
+    Definition.CONNECTED: "connected sets of inputs with one affine map of the output, that have an interior",
+}
+"""In a line each, for people."""

@@ -10,7 +10,8 @@
 `count`    the solver counts the assignments with f >= threshold by itself; it shows none of them
 
 A pattern counts when an input shows it, or rational arithmetic finds one (`reludsl.regions.presence`); that a solver
-claims it is no reason. That no pattern is left is the solver's bound on f.
+claims it is no reason. That no pattern is left is the solver's bound on f, above the threshold and within its
+tolerances: thinner regions may be missed, so that this end proves nothing of how many there are.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypedDict, Unpack
 
 import numpy as np
@@ -58,6 +59,10 @@ from reludsl.solve import TOLERANCE, solvable_scale
 ROBUST = 100.0
 """An incumbent is enough for a restart when its f is so many thresholds: its input shows the pattern then."""
 
+FINE = 1e-7
+"""The tolerance that is asked for, where a backend takes one. Searches take as long as with 1e-6, and find thinner
+regions; SCIP has the room to divide it by 1000 (see its backend)."""
+
 INTERRUPTED = "the user interrupted the search"
 
 
@@ -96,7 +101,7 @@ class Options(TypedDict, total=False):
         min_slack: count only patterns with an input that leaves every edge that counts this far behind, in the unit of
             the pre-activations: the f of the published program. It changes when weights are scaled.
         bounds: proved, of the network on the domain; computed when they are not given.
-        limits: of the solver.
+        limits: of the solver. Patterns are looked for whose slack is ten tolerances; the tolerance is 1e-7 by default.
         on_pattern: called with every pattern that is found; a KeyboardInterrupt raised in it ends the search.
     """
 
@@ -117,9 +122,10 @@ def one_tree(
 ) -> RegionCount:
     """The number of patterns of a network on a box or a polytope, by integer programming.
 
-    lower counts the patterns that an input shows. upper is lower + ambiguous where the search came to its end, which is
-    the solver's word within its tolerances: regions that reach no further than 1e-5 of a unit's range from an edge may
-    be missed. Otherwise it is what the architecture allows (see `reludsl.regions.ceiling`).
+    lower counts the patterns that an input shows. upper is what the architecture allows (`reludsl.regions.ceiling`),
+    even where the search came to its end: that none is left is the solver's word within its tolerances, and regions
+    that reach no further than 1e-6 of a unit's range from an edge are missed. `note` says so. Where bounds leave one
+    pattern alone, or where as many were found as there can be, the count is exact.
 
     Args:
         definition: ACTIVATION or PATTERNS.
@@ -165,10 +171,18 @@ def find_patterns(
     bounded = checked(definition, domain)
     bounds = options.get("bounds") or settle_ties(crown(network, bounded))
     found = Ledger(Judge(bounds, definition, min_slack), options.get("on_pattern"))
-    program = PatternProgram.of(bounds, definition, min_slack)
+    limits = _limits(solver, options.get("limits") or Limits())
+    program = PatternProgram.of(bounds, definition, min_slack, limits.tolerance or TOLERANCE)
     deadline = None if time_limit is None else began + time_limit
-    search = _Search(found, program, solver, options.get("limits") or Limits(), began, deadline)
+    search = _Search(found, program, solver, limits, began, deadline)
     return search.run(_way(solver, options.get("way")))
+
+
+def _limits(solver: Backend, limits: Limits) -> Limits:
+    """With a tolerance, where none is asked for and the backend takes one."""
+    if limits.tolerance is None and Capability.TOLERANCE in solver.capabilities:
+        return replace(limits, tolerance=FINE)
+    return limits
 
 
 def _way(solver: Backend, way: Way | None) -> Way:
@@ -326,7 +340,8 @@ class _Search:
         if not result.trusted or result.bound is None or result.status in (Status.FAILED, Status.INFEASIBLE):
             return False
         # trusted: the bound of the integer program with all cuts in it, within the solver's tolerances
-        return result.bound <= self.program.threshold * (1.0 + TOLERANCE) + TOLERANCE
+        tolerance = self.limits.tolerance or TOLERANCE
+        return result.bound <= self.program.threshold * (1.0 + tolerance) + tolerance
 
     def _claim(self, x: FloatArray) -> IntArray:
         """Note the pattern that a point claims, and what its input shows; those to cut off: (k, units)."""
@@ -347,13 +362,15 @@ class _Search:
         found = self.found
         network, definition = found.judge.network, found.judge.definition
         lower, ambiguous = len(found.regions), len(found.open)
-        searched = complete and told is None
-        if searched and self.program.binaries.size:
-            note = f"that no pattern is left is the bound of {self.solver.name}, within its tolerances"
+        solved = bool(self.program.binaries.size)
+        if complete and solved and told is None:
+            note = f"{self.solver.name} found no more {self.program.looked_for}: within its tolerances, no proof"
+        # a solver's end is no proof: thin regions are below its tolerances
+        upper = ceiling(network, definition, self.program.most) if solved else lower + ambiguous
         count = RegionCount(
             count=lower if told is None else told,
             lower=lower if told is None else 1,
-            upper=lower + ambiguous if searched else ceiling(network, definition, self.program.most),
+            upper=upper,
             ambiguous=ambiguous,
             definition=definition,
             units=unit_count(found.judge.layers),

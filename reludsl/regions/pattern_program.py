@@ -35,9 +35,10 @@ from reludsl.program import Columns, Disjunctions, Program, RowBlock
 from reludsl.regions.definition import Definition
 from reludsl.regions.edges import UnitLayer, unit_layers
 from reludsl.regions.scaling import TINY, power_near, scale_of, scaled, sizes_of
+from reludsl.solve import TOLERANCE
 
-THRESHOLD = 1e-5
-"""The least f that is looked for: ten times what solvers take for 0."""
+THRESHOLD = 10.0
+"""The least f that is looked for, in tolerances: more than what a solver takes for 0."""
 
 SLACK, NONE = "regions slack", "regions none"
 """Names of the two columns that belong to no layer; those of layers hold no blank."""
@@ -78,6 +79,7 @@ class PatternProgram:
         slack, none: the columns f and `none`.
         scale: of the columns: a point of the program is `scale * x` for the x of the matrix, 1 for integer columns.
         threshold: the least f that is looked for.
+        absolute: whether f is in the unit of the pre-activations, and not relative to the range of each edge.
         inputs: where the network's input stands among the original columns.
     """
 
@@ -88,15 +90,19 @@ class PatternProgram:
     none: int
     scale: FloatArray
     threshold: float
+    absolute: bool
     inputs: slice
 
     @classmethod
-    def of(cls, bounds: Bounds, definition: Definition, min_slack: float = 0.0) -> PatternProgram:
+    def of(
+        cls, bounds: Bounds, definition: Definition, min_slack: float = 0.0, tolerance: float = TOLERANCE
+    ) -> PatternProgram:
         """The program of a network on a domain, its constants from proved bounds.
 
         Args:
             min_slack: count f in the unit of the pre-activations, and look for as much as this (Serra et al. look for
                 more than their solver's tolerance); 0 for relative widths.
+            tolerance: of the solver that gets the program; what is looked for is well above it.
 
         >>> from reludsl.bounds import interval
         >>> from reludsl.domain import Box
@@ -139,7 +145,8 @@ class PatternProgram:
             program.where(SLACK).start,
             program.where(NONE).start,
             scale,
-            min_slack or THRESHOLD,
+            min_slack or THRESHOLD * tolerance,
+            min_slack > 0,
             compiled.position[next(iter(application.argument.terms))],
         )
 
@@ -155,6 +162,12 @@ class PatternProgram:
         for count in np.unique(self.choices.unit, return_counts=True)[1].tolist():
             total *= count
         return total
+
+    @property
+    def looked_for(self) -> str:
+        """Which patterns a search of the program finds, for people."""
+        kind = "in the unit of the pre-activations" if self.absolute else "of the range of each unit"
+        return f"with a slack above {self.threshold:g} {kind}"
 
     def matrix(self) -> Matrix:
         """What a solver takes: columns within [-2, 2], and the largest number of every row about 1."""

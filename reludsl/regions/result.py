@@ -34,9 +34,9 @@ class RegionCount:
     Args:
         count: the number found; of an estimate the nearest whole number.
         ambiguous: cells of which it is open whether they are regions; they lie between lower and upper.
-        upper: what is proved; where a search did not end, an architecture's bound.
+        upper: what is proved; where a search did not end, or ended on a solver's word, an architecture's bound.
         units: number of units that the pattern is over.
-        complete: the search ended by itself, not by a limit.
+        complete: the search ended by itself, not by a limit; a proof only where lower = upper.
         confidence: of `lower`, for methods that draw at random; None for those that prove it.
         standard_error: of `count` where it is an estimate.
         margin: the smallest distance of a region's witness from its nearest break, in rounding errors.

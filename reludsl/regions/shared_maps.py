@@ -22,6 +22,9 @@ COEFFICIENTS = 4_000_000
 class SharedMaps:
     """Counts the affine maps of a network on some of its regions.
 
+    Args:
+        fixed: (input_size,) coordinates that do not move on the domain, NaN for others: maps that agree on it are one.
+
     >>> from reludsl.networks import six_definitions
     >>> maps = SharedMaps(six_definitions())
     >>> maps.add(np.array([[1, 1, 0, 1, 1], [1, 0, 1, 1, 1], [0, 1, 0, 0, 0]]))
@@ -29,11 +32,14 @@ class SharedMaps:
     (2, 2)
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, fixed: FloatArray | None = None) -> None:
         self._plan = plan(network)
-        n = network.input_size
-        # x = sum over k of x_k e_k, from the origin
-        self._basis = Basis(np.vstack([np.eye(n), np.zeros((1, n))]), np.append(np.zeros(n), 1.0))
+        held = np.full(network.input_size, np.nan) if fixed is None else fixed
+        free = np.isnan(held)
+        n = int(free.sum())
+        # x = start + sum over free k of x_k e_k
+        start = np.where(free, 0.0, held)
+        self._basis = Basis(np.vstack([np.eye(held.size)[free], start]), np.append(np.zeros(n), 1.0))
         self._along = np.random.default_rng(0).uniform(0.5, 1.0, (n + 1) * network.output_size)
         self._numbers: list[FloatArray] = []
         self._slacks: list[FloatArray] = []

@@ -58,6 +58,7 @@ _CAPABILITIES = (
     | Capability.INDICATOR
     | Capability.SUGGEST
     | Capability.COUNT
+    | Capability.TOLERANCE
 )
 
 
@@ -74,7 +75,7 @@ class EnumerationBackend:
         return "exact"
 
     def open(self, matrix: Matrix, limits: Limits) -> Session:
-        """Load a program; raw options do not exist.
+        """Load a program; raw options do not exist, and any tolerance is kept.
 
         Raises:
             InvalidInput: a raw option was given.

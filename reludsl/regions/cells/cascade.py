@@ -94,8 +94,9 @@ class CellLayer:
         parts: index of an earlier layer -> W, dense.
         inputs: V, (size, input_size), or None where x does not reach this layer but through others.
         constant: b.
-        error: what composing the layers in between may have changed of z, on the domain.
-        magnitude: of every sum of products on the way to z on the domain: what rounding errors are measured by.
+        exact: the coefficients are the network's own, nothing was composed and rounded.
+        error: what composing layers, here and on the way to here, and underflow may have changed of z on the domain.
+        magnitude: of every sum of products on the way to z on the domain: what other rounding is measured by.
         terms: number of products in the longest chain of sums on the way to z.
     """
 
@@ -104,6 +105,7 @@ class CellLayer:
     parts: Mapping[int, FloatArray]
     inputs: FloatArray | None
     constant: FloatArray
+    exact: bool
     error: FloatArray
     magnitude: FloatArray
     terms: int
@@ -112,11 +114,6 @@ class CellLayer:
     def size(self) -> int:
         """Number of elements of z."""
         return self.constant.size
-
-    @property
-    def exact(self) -> bool:
-        """Whether the coefficients are the network's own, nothing composed and rounded."""
-        return not self.error.any()
 
     def after(self, z: FloatArray, piece: IntArray) -> FloatArray:
         """h as rows, the last entry the constant, from z as rows: (B, size, d), (B, units) -> (B, units, d)."""
@@ -144,23 +141,31 @@ class CellLayer:
         slope, intercept = layer.slope_of(piece), layer.intercept_of(piece)
         moving = (signs != ZERO) & (slope != 0)
         known = np.take_along_axis(_piece_signs(layer, self.size)[None], piece[:, None, :], axis=1)[:, 0]
-        return np.where(moving, known, np.sign(intercept).astype(np.int64))
+        # an intercept that is no float may have become 0
+        error = np.take_along_axis(layer.intercept_errors_at(self.size)[None], piece[:, None, :], axis=1)[:, 0]
+        fixed = np.where((intercept == 0) & (error > 0), UNKNOWN, np.sign(intercept).astype(np.int64))
+        return np.where(moving, known, fixed)
 
-    def z_signs(self, base: FloatArray, signs: Mapping[int, IntArray], count: int) -> IntArray:
+    @property
+    def _own(self) -> FloatArray:
+        """What z has of the input and constants, in the network's own numbers: a change of coordinates rounds."""
+        inputs = np.zeros((self.size, 0)) if self.inputs is None else self.inputs
+        return np.column_stack([inputs, self.constant])
+
+    def z_signs(self, signs: Mapping[int, IntArray], count: int) -> IntArray:
         """What is known of the sign of z inside a cell, by the signs of what it is the sum of: (B, size).
 
         A sum of terms of one sign has it, whatever they are: a rule without rounding, for units without bias.
 
         Args:
-            base: what z has of the input and constants.
             signs: of earlier layers; count: B.
         """
-        return self._sum_signs(base, self.parts, signs, count)
+        return self._sum_signs(self._own, self.parts, signs, count)
 
-    def edge_signs(self, base: FloatArray, signs: Mapping[int, IntArray], count: int) -> IntArray:
+    def edge_signs(self, signs: Mapping[int, IntArray], count: int) -> IntArray:
         """The same of every edge: (B, Q)."""
         rows = {source: self.options.differences(weights) for source, weights in self.parts.items()}
-        return self._sum_signs(self.options.rows(base), rows, signs, count)
+        return self._sum_signs(self.options.rows(self._own), rows, signs, count)
 
     def _sum_signs(
         self, constant: FloatArray, parts: Mapping[int, FloatArray], signs: Mapping[int, IntArray], count: int
@@ -205,9 +210,9 @@ class Cascade:
             reach: max |x| on the domain, coordinate by coordinate. Constants are taken to be multiplied by 1 at most.
 
         Raises:
-            InvalidInput: a layer whose pieces are not known, or one too large to be written out.
+            InvalidInput: a layer whose pieces are not known, one too large to be written out, values that overflow.
         """
-        builder = _Builder(network, {INPUT: reach}, {INPUT: 1}, {})
+        builder = _Builder(network, {INPUT: reach}, {INPUT: np.zeros(reach.size)}, {INPUT: 1}, {})
         layers: list[CellLayer] = []
         for units in unit_layers(network):
             layers.append(builder.composed(units.node.name, units.node.sources, units))
@@ -217,10 +222,11 @@ class Cascade:
 
 @dataclass(frozen=True, slots=True)
 class _Builder:
-    """Magnitudes and lengths of sums of everything so far, and which layer each node became."""
+    """Magnitudes, errors and lengths of sums of everything so far, and which layer each node became."""
 
     network: Network
     magnitude: dict[str, FloatArray]
+    error: dict[str, FloatArray]
     terms: dict[str, int]
     index: dict[str, int]
 
@@ -230,11 +236,14 @@ class _Builder:
         self.index[name] = index
         if isinstance(own, MaxLayer):
             self.magnitude[name] = layer.magnitude[own.windows].max(axis=1)
+            self.error[name] = layer.error[own.windows].max(axis=1)
         else:
             assert elementwise(own)
             steep = np.abs(own.slopes_at(layer.size)).max(axis=0)
             moved = np.abs(own.intercepts_at(layer.size)).max(axis=0)
             self.magnitude[name] = np.asarray(numeric.inflated(steep * layer.magnitude + moved))
+            off = own.intercept_errors_at(layer.size).max(axis=0)
+            self.error[name] = np.asarray(numeric.inflated(steep * layer.error + off))
         self.terms[name] = layer.terms + 3
 
     def composed(self, name: str, sources: Sequence[str], units: UnitLayer | None) -> CellLayer:
@@ -256,22 +265,38 @@ class _Builder:
                 for step in steps
             ]
             weights[at] = np.concatenate(rows)
-        reach = np.abs(constant) + sum((np.abs(w) @ self.magnitude[at] for at, w in weights.items()), 0.0)
         longest = sum(int((w != 0).sum(axis=1).max(initial=0)) for w in weights.values())
+        terms = max(self.terms[at] for at in ends) + longest + 2
+        composed = np.concatenate([step.error for step in steps])
+        with np.errstate(over="ignore"):
+            carried = sum((np.abs(w) @ self.error[at] for at, w in weights.items()), np.zeros(constant.size))
+            size = sum((np.abs(w) @ self.magnitude[at] for at, w in weights.items()), np.abs(constant))
+        # a coefficient that underflows is multiplied by what it is a coefficient of
+        widest = 1.0 + sum(float(magnitude.sum()) for magnitude in self.magnitude.values())
+        error = np.asarray(numeric.inflated(composed + carried + numeric.underflow(terms) * widest))
+        reach = size + error
+        if not np.isfinite(reach).all():
+            raise InvalidInput(
+                f"values of layer {name!r} may overflow float64 on the domain, so that no sign of them is known; scale "
+                "the weights down (regions stay the same when a layer and its breaks are multiplied by one factor)"
+            )
         none = np.zeros(0, dtype=np.int64)
         options = Options(none, none, none[:, None], none, none, np.zeros(0), none.reshape(0, 2))
         if units is not None:
             options = Options.of(units)
-            options = replace(options, like=_alike(options, np.column_stack([*weights.values(), constant]), units))
+            if not composed.any():
+                like = _alike(options, np.column_stack([*weights.values(), constant]), units)
+                options = replace(options, like=like)
         return CellLayer(
             units,
             options,
             {self.index[at]: w for at, w in weights.items() if at != INPUT},
             weights.get(INPUT),
             constant,
-            np.concatenate([step.error for step in steps]),
+            not composed.any(),
+            error,
             np.asarray(numeric.inflated(reach)),
-            max(self.terms[at] for at in ends) + longest + 2,
+            terms,
         )
 
 

@@ -14,6 +14,7 @@ So full-dimensional cells of the cube are those of R^n, exactly, however far awa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray
 from reludsl.domain import Ball, Domain, Norm, Polytope, Space
 from reludsl.errors import InvalidInput
+from reludsl.exact import exactly
 from reludsl.network import Network
 from reludsl.regions.cells.cascade import Cascade
 
@@ -76,7 +78,8 @@ class Frame:
         """The coordinates in which a network is searched.
 
         Raises:
-            InvalidInput: the domain has another number of coordinates, is an L1 ball, or is flat in all of them.
+            InvalidInput: the domain has another number of coordinates, is an L1 ball or a ball without an interior, or
+                is flat in all of them.
         """
         if domain.size != network.input_size:
             raise InvalidInput(
@@ -88,13 +91,20 @@ class Frame:
                 "regions are counted on a box, a polytope or the whole space, and an L1 ball has 2^n sides; "
                 "write it as a Polytope where n is small, or take the box around it"
             )
+        if isinstance(domain, Ball) and not _is_solid(domain):
+            raise InvalidInput(
+                "the ball has no width in some coordinate, which its rounded sides cannot tell; give a Box with the "
+                "lower bound equal to the upper bound there"
+            )
         whole = isinstance(domain, Space)
         if isinstance(domain, Space):
             low, high = -np.ones(domain.size), np.ones(domain.size)
         else:
             low, high = domain.enclosure.lower, domain.enclosure.upper
-        middle, half = 0.5 * (low + high), 0.5 * (high - low)
-        free = half > 0
+        free = low < high
+        middle = np.where(free, 0.5 * low + 0.5 * high, low)
+        # of two neighbours close to 0 half the distance is no float
+        half = np.where(free, np.maximum(0.5 * high - 0.5 * low, np.nextafter(0.0, 1.0)), 0.0)
         if not free.any():
             raise InvalidInput("the domain is a single point, which lies in one region; give a box of some width")
         cascade = Cascade.of(network, np.abs(middle) + half)
@@ -135,7 +145,7 @@ class Frame:
                 taken += 1
             base[:, -1] += layer.constant
             bases.append(base)
-            lost = numeric.gamma(layer.terms + d + n + 8) * layer.magnitude + numeric.underflow(layer.terms)
+            lost = numeric.gamma(layer.terms + d + n + 8) * layer.magnitude
             errors.append(np.asarray(numeric.inflated(lost + layer.error)))
         sides, side_errors = np.zeros((0, d)), np.zeros(0)
         if polytope is not None:
@@ -159,4 +169,11 @@ class Frame:
             return np.asarray(u[:, :-1] / one)
         x = np.tile(self.middle, (len(u), 1))
         x[:, self.free] += self.half[self.free] * u
-        return self.domain.enclosure.project(x)
+        return self.domain.project(x) if self.domain.is_box else self.domain.enclosure.project(x)
+
+
+def _is_solid(ball: Ball) -> bool:
+    """Whether a ball that is cut to a box has a width in every coordinate, exactly."""
+    box, centre, radius = ball.enclosure, exactly(ball.center), Fraction(ball.radius)
+    low, high = np.maximum(exactly(box.lower), centre - radius), np.minimum(exactly(box.upper), centre + radius)
+    return bool((low < high).all())

@@ -8,7 +8,9 @@ the search is exact; a run follows one path from each of them, so that runs are 
     X = regions met before the front + sum over its cells of their path's product,        E[X] = N
 
 which vary far less than paths from the root. By Markov's inequality P(X >= 2^a N) <= 2^-a, so that min X / 2^a over t
-runs is a lower bound with confidence 1 - 2^(-a t) (SampleCount: Gomes, Hoffmann, Sabharwal, Selman 2007).
+runs is a lower bound with confidence 1 - 2^(-a t) (SampleCount: Gomes, Hoffmann, Sabharwal, Selman 2007). That a clock
+says when to stop does no harm: X_1 ... X_t / N^t is a martingale in t, so that P(it is ever >= 1 / delta) <= delta
+(Ville 1939), and min X is at most the t-th root of X_1 ... X_t.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ class Estimate:
         runs: (t,) independent estimates.
         seconds: that they took.
         exact: there was nothing left to follow: the number is what was counted.
+        ends: after how many runs it could have ended by the clock. Each would give a bound of its own, and the one that
+            is taken holds when all do.
 
     >>> found = Estimate(np.array([90.0, 110.0, 100.0, 104.0]), 0.1)
     >>> found.mean, round(found.standard_error, 2), found.lower(0.9375)
@@ -50,6 +54,7 @@ class Estimate:
     runs: FloatArray
     seconds: float
     exact: bool = False
+    ends: int = 1
 
     @property
     def mean(self) -> float:
@@ -62,9 +67,9 @@ class Estimate:
         return float(self.runs.std(ddof=1) / math.sqrt(self.runs.size))
 
     def lower(self, confidence: float) -> int:
-        """A lower bound that holds with this confidence: min X / 2^a with 2^(-a t) = 1 - confidence."""
-        alpha = -math.log2(1.0 - confidence) / self.runs.size
-        return max(1, int(float(self.runs.min()) / 2.0**alpha))
+        """A lower bound that holds with this confidence: min X / 2^a, 2^(-a t) = (1 - confidence) / ends."""
+        alpha = -math.log2((1.0 - confidence) / self.ends) / self.runs.size
+        return int(float(self.runs.min()) / 2.0**alpha)
 
 
 @dataclass(eq=False)
@@ -87,11 +92,15 @@ class Probes(Search):
             return Estimate(np.full(2, done), time.perf_counter() - began, exact=True)
         self.following = True
         totals: list[FloatArray] = []
-        while len(totals) * TOGETHER < runs:
-            if totals and time.perf_counter() - began > time_limit:
-                break
-            totals.append(done + self._runs(cells))
-        return Estimate(np.concatenate(totals), time.perf_counter() - began)
+        try:
+            while len(totals) * TOGETHER < runs:
+                if totals and time.perf_counter() - began > time_limit:
+                    break
+                totals.append(done + self._runs(cells))
+        except KeyboardInterrupt:
+            if not totals:
+                raise
+        return Estimate(np.concatenate(totals), time.perf_counter() - began, ends=-(-runs // TOGETHER))
 
     def _runs(self, cells: list[tuple[int, Nodes]]) -> FloatArray:
         """The sums over the front of some runs: (TOGETHER,)."""

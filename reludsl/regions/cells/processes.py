@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -52,14 +53,15 @@ def in_processes(work: Enumeration, processes: int) -> Iterator[Regions]:
     # spawned, not forked: a forked process inherits the locks of solver threads that it has not
     context = multiprocessing.get_context("spawn")
     todo, done = context.Queue(), context.Queue(AHEAD)
-    for job in jobs:
+    # jobs that nobody takes any more must not keep this process from its end
+    todo.cancel_join_thread()
+    for job in [*jobs, *([None] * processes)]:
         todo.put(job)
     helpers = [context.Process(target=_help, args=(task, todo, done), daemon=True) for _ in range(processes)]
-    for helper in helpers:
-        todo.put(None)
-        helper.start()
     ended = 0
     try:
+        for helper in helpers:
+            helper.start()
         while ended < len(helpers):
             left = None if work.time_limit is None else work.time_limit - (time.perf_counter() - began)
             if left is not None and left <= 0:
@@ -68,10 +70,14 @@ def in_processes(work: Enumeration, processes: int) -> Iterator[Regions]:
             try:
                 message = done.get(timeout=1.0 if left is None else min(left, 1.0))
             except queue.Empty:
-                if not any(helper.is_alive() for helper in helpers) and done.empty():
+                # one that was killed may have taken a lock with it, which the others wait for
+                broken = any(helper.exitcode not in (None, 0) for helper in helpers)
+                if (broken or not any(helper.is_alive() for helper in helpers)) and done.empty():
                     work.note = "a process that searched died"
                     break
                 continue
+            if isinstance(message, Exception):
+                raise message
             if isinstance(message, Enumeration):
                 ended += 1
                 _take(work, message)
@@ -83,10 +89,13 @@ def in_processes(work: Enumeration, processes: int) -> Iterator[Regions]:
     except KeyboardInterrupt:
         work.note = INTERRUPTED
     finally:
-        for helper in helpers:
+        started = [helper for helper in helpers if helper.pid is not None]
+        for helper in started:
             helper.terminate()
-        for helper in helpers:
+        for helper in started:
             helper.join()
+        # jobs that nobody takes any more would keep this process from ending
+        todo.cancel_join_thread()
 
 
 def _jobs(search: Search) -> Iterator[Job]:
@@ -100,7 +109,20 @@ def _jobs(search: Search) -> Iterator[Job]:
 
 
 def _help(task: Task, todo: Any, done: Any) -> None:
-    """Search jobs until there are none."""
+    """What a process does. An interrupt is for the one that handed the jobs out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _reported(task, todo, done)
+
+
+def _reported(task: Task, todo: Any, done: Any) -> None:
+    """Search jobs until there are none; what goes wrong is raised where the results are read."""
+    try:
+        _search(task, todo, done)
+    except Exception as error:
+        done.put(error)
+
+
+def _search(task: Task, todo: Any, done: Any) -> None:
     frame = task.frame()
     said = Enumeration(task)
     while (job := todo.get()) is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -51,6 +52,16 @@ class Search:
     def __post_init__(self) -> None:
         self.points = Points(self.frame.width, self.frame.shift.size)
         self.pending = [[] for _ in self.frame.cascade.layers]
+
+    @cached_property
+    def options(self) -> BoolArray:
+        """(units, pieces) what is wanted of each unit."""
+        layers = self.frame.cascade.unit_layers
+        found = np.zeros((self.wanted.size, max(layer.pieces for layer in layers)), dtype=np.bool_)
+        for layer in layers:
+            found[layer.units, : layer.pieces] = layer.proper
+        others = np.arange(found.shape[1]) != self.wanted[:, None]
+        return np.asarray(found & ~(others & (self.wanted[:, None] >= 0)))
 
     # --- the order ----------------------------------------------------------------------------------------------
 
@@ -152,7 +163,7 @@ class Search:
             maps={**maps, at: z},
             signs={
                 **{source: nodes.signs[source] for source in maps},
-                at: layer.z_signs(base, nodes.signs, len(nodes)),
+                at: layer.z_signs(nodes.signs, len(nodes)),
             },
         )
         self.pending[at].append(self._inhabited(layer, nodes))
@@ -172,6 +183,11 @@ class Search:
         return total
 
     def _allowed(self, at: int) -> BoolArray:
+        """The options that are wanted.
+
+        Others are not asked about, and a cell is cut off from them like from any option: that they are not wanted does
+        not mean that they are not there.
+        """
         layer = self.frame.cascade.layers[at]
         assert layer.units is not None
         wanted = self.wanted[layer.units.units][layer.options.unit]
@@ -192,7 +208,7 @@ class Search:
         slopes = forms @ frame.slope
         reach = np.abs(slopes).sum(axis=2)
         middle = forms @ frame.shift
-        signs = layer.edge_signs(frame.bases[at], nodes.signs, len(z))
+        signs = layer.edge_signs(nodes.signs, len(z))
         for k, q in zip(*np.nonzero((signs == UNKNOWN) & (np.abs(middle) + reach <= 8 * lost))):
             signs[k, q] = self.settle.constant(at, nodes.pieces[k], int(q))
         # an edge that is 0 on the cell holds where it is closed; without an interior a closed one may hold at its rim
@@ -203,11 +219,14 @@ class Search:
             slopes[mask], reach[mask], lost[mask] = 0.0, 0.0, 0.0
         # an edge is excluded by its largest value on the cube, errors included
         most = np.concatenate([middle + reach + lost + 1e-12 * (np.abs(middle) + reach), np.ones((len(z), 1))], axis=1)
-        norms = np.linalg.norm(slopes, axis=2)
+        with np.errstate(over="ignore"):
+            norms = np.linalg.norm(slopes, axis=2)
+        # squares may underflow and overflow where their sides do not
+        norms = np.where((norms > 0) & np.isfinite(norms), norms, reach)
         norms = np.where(norms > 0, norms, 1.0)
         forms, lost = forms / norms[:, :, None], lost / norms
         ends = np.broadcast_to(frame.trivial, (len(z), 1, frame.trivial.size))
-        open_ = (most[:, o.edges] > 0).all(axis=2)
+        open_ = ~(most[:, o.edges] <= 0).any(axis=2)
         return (
             np.concatenate([forms, ends], axis=1),
             np.concatenate([lost, np.zeros((len(z), 1))], axis=1),
@@ -239,6 +258,8 @@ class Search:
     def _step(self, at: int, nodes: Nodes) -> Iterator[Found]:
         layer = self.frame.cascade.layers[at]
         nodes = self._likened(layer, nodes)
+        if not len(nodes):
+            return
         member = self._member(layer, nodes)
         wanted = nodes.open & nodes.sought & ~member.any(axis=2)
         busy = wanted.any(axis=1)
@@ -253,10 +274,10 @@ class Search:
         ready = ~split.any(axis=1)
         if ready.any():
             k = np.flatnonzero(ready)
-            yield from self._leave(at, self._certain(layer, nodes.take(k), member[k]))
+            yield from self._leave(at, self._certain(at, nodes.take(k), member[k]))
         cut = np.flatnonzero(~ready)
         if cut.size:
-            self.pending[at].append(self._cut(layer, nodes.take(cut), member[cut], split[cut]))
+            self.pending[at].append(self._cut(at, nodes.take(cut), member[cut], split[cut]))
 
     def _likened(self, layer: CellLayer, nodes: Nodes) -> Nodes:
         """Units whose edges are those of another unit follow it; what is sought of them may be gone then."""
@@ -280,11 +301,12 @@ class Search:
             inside = inside & (values[:, column] > nodes.form_errors[:, column, None])
         return np.asarray(inside)
 
-    def _certain(self, layer: CellLayer, nodes: Nodes, member: BoolArray) -> Nodes:
+    def _certain(self, at: int, nodes: Nodes, member: BoolArray) -> Nodes:
         """Cells whose units all have one option, with points only that are in all of these beyond any error.
 
         Every option has some member, and no point is far outside of any: where none is in all, their middle is.
         """
+        layer = self.frame.cascade.layers[at]
         good = np.asarray((member | ~nodes.open[:, :, None]).all(axis=1) & (nodes.pool >= 0))
         poor = np.flatnonzero(~good.any(axis=1))
         pool = nodes.pool
@@ -307,7 +329,7 @@ class Search:
         nodes = replace(nodes, pool=pool[:, : max(int(good.sum(axis=1).max(initial=0)), 1)])
         lost = ~good.any(axis=1)
         for node in np.flatnonzero(lost).tolist():
-            self._doubt(layer, nodes.open[node])
+            self._doubt(at, nodes.open[node])
         return nodes.take(np.flatnonzero(~lost))
 
     def _asked(self, at: int, nodes: Nodes, wanted: BoolArray) -> Nodes:
@@ -340,16 +362,18 @@ class Search:
         """A point of one cell in an option of which `Sides` could not tell; None where there is none to go on with."""
         layer = self.frame.cascade.layers[at]
         o = layer.options
-        chosen = open_ & ((o.unit != o.unit[option]) | (np.arange(open_.size) == option))
+        chosen = open_ & self._allowed(at) & ((o.unit != o.unit[option]) | (np.arange(open_.size) == option))
         edges = o.edges[option][o.edges[option] < o.plus.size]
         rows = np.concatenate([node.rows[0, : node.count[0]], node.forms[0, edges]])
         errors = np.concatenate([node.errors[0, : node.count[0]], node.form_errors[0, edges]])
         answer = self.settle.ask(rows, errors, at, self._choices(at, node.pieces[0], chosen))
         self.apart += [
-            Outlying(pieces, witness, float(node.weight[0]), int(node.run[0])) for pieces, witness in answer.apart
+            Outlying(pieces, witness, float(node.weight[0]), int(node.run[0]))
+            for pieces, witness in answer.apart
+            if ((self.wanted < 0) | (self.wanted == pieces)).all()
         ]
         if answer.doubtful:
-            self._doubt(layer, chosen)
+            self._doubt(at, chosen)
         return answer.point
 
     def _choices(self, at: int, pieces: IntArray, open_: BoolArray) -> list[list[int]]:
@@ -363,11 +387,15 @@ class Search:
             ]
         return choices
 
-    def _doubt(self, layer: CellLayer, open_: BoolArray) -> None:
+    def _doubt(self, at: int, open_: BoolArray) -> None:
         """One cell stays open; it may hold as many regions as its units, and those of later layers, have options."""
         layers = self.frame.cascade.layers
-        left = [self._counts(layer, open_[None])[0]]
-        left += [np.bincount(rest.options.unit) for rest in layers[layers.index(layer) + 1 :]]
+        left = [self._counts(layers[at], (open_ & self._allowed(at))[None])[0]]
+        for k in range(at + 1, len(layers)):
+            every = np.ones((1, len(layers[k].options.unit)), dtype=np.bool_)
+            left.append(self._counts(layers[k], every & self._allowed(k))[0])
+        if any((part == 0).any() for part in left):
+            return
         self.doubts += 1
         self.hidden += math.prod(int(n) for n in np.concatenate(left))
 
@@ -393,9 +421,9 @@ class Search:
                 errors = np.concatenate([errors, error[:, None]], axis=1)
         return there, absent, points
 
-    def _cut(self, layer: CellLayer, nodes: Nodes, member: BoolArray, split: BoolArray) -> Nodes:
+    def _cut(self, at: int, nodes: Nodes, member: BoolArray, split: BoolArray) -> Nodes:
         """Cut every cell by the first unit that has several options; those that are sought go on."""
-        o = layer.options
+        o = self.frame.cascade.layers[at].options
         unit = split.argmax(axis=1)
         mine = nodes.open & nodes.sought & (o.unit[None, :] == unit[:, None])
         k, option, factor = self._followed(*np.nonzero(mine))

@@ -1,13 +1,14 @@
 """What the batches leave open, one question at a time: a linear program first, then rational arithmetic.
 
 The linear program maximises the least slack t over the rows of a cell and of the option that is asked about. Its point
-or its multipliers are held against the same proofs as those of a batch. Where t is 0 to rounding, the rows touch: two
-units share an edge, or three meet in a point. Then the rows are written down in rationals and
+or its multipliers are held against the same proofs as those of a batch. Where t is 0 to rounding, the rows touch (two
+units share an edge, three meet in a point), or the cell is thinner than any error bound. Then the rows are written down
+in rationals: the multipliers are evaluated exactly, others are looked for (`reludsl.regions.farkas`), and
 
     max t   over the domain, rows >= t
 
-is solved exactly (`reludsl.exact_lp`), where the program is small enough for that. What lies in a cell so thin that no
-float is in it beyond its errors is enumerated in rationals too, unit after unit.
+is solved exactly (`reludsl.exact_lp`), the last two where the program is small enough for that. What lies in a cell so
+thin that no float is in it beyond its errors is enumerated in rationals too, unit after unit.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
-from scipy import sparse
+from scipy import optimize, sparse
 
 from reludsl.backend import Backend, BoolArray, FloatArray, IntArray, Limits, Matrix, Sense, Status
-from reludsl.domain import Polytope, Space
+from reludsl.domain import Ball, Polytope, Space
+from reludsl.errors import SolverFailed
 from reludsl.exact import ExactArray, exactly
 from reludsl.exact_lp import ExactLP, solve_exact
 from reludsl.regions.cell import Cell, exact_cell
@@ -145,12 +147,16 @@ class Settle:
             np.concatenate([np.ones(n), reach, [1.0]]),
             np.zeros(n + d + 1, dtype=np.bool_),
         )
-        session = self.backend.open(program, Limits())
         try:
-            session.set_cost(np.array([n + d]), np.ones(1), Sense.MAXIMIZE)
-            result = session.solve()
-        finally:
-            session.close()
+            session = self.backend.open(program, Limits())
+            try:
+                session.set_cost(np.array([n + d]), np.ones(1), Sense.MAXIMIZE)
+                result = session.solve()
+            finally:
+                session.close()
+        except SolverFailed:
+            # numbers that it refuses, or an answer that it contradicts: rationals decide
+            return None, None
         if result.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
         point = None if result.x is None else np.clip(result.x[:n], INWARD - 1.0, 1.0 - INWARD)
@@ -160,12 +166,16 @@ class Settle:
 
     def _rational(self, rows: FloatArray, errors: FloatArray, at: int, choices: Sequence[Sequence[int]]) -> Settled:
         cell = self._cell(self._decided(at, choices))
-        if cell is None or cell.slopes.size > MOST_EXACT:
-            return Settled(doubtful=cell is not None)
+        if cell is None:
+            return Settled()
         self.work["rational programs"] += 1
         deadline = time.perf_counter() + EXACT_SECONDS
         every = np.ones_like(cell.strict)
         try:
+            if self._below(cell):
+                return Settled()
+            if cell.slopes.size > MOST_EXACT:
+                return Settled(doubtful=True)
             found = None if self._refuted(cell, every) else self._deepest(cell, every, deadline)
             if found is not None and found[1] > 0:
                 point = self._rounded(found[0])
@@ -174,7 +184,8 @@ class Settle:
             elif self.solid:
                 return Settled()
             return Settled(apart=tuple(self._explored(at, choices, deadline)))
-        except TimeoutError:
+        except (TimeoutError, OverflowError):
+            # it takes too long, or products of weights are beyond floats, with which multipliers are looked for
             return Settled(doubtful=True)
 
     def _decided(self, at: int, choices: Sequence[Sequence[int]]) -> IntArray:
@@ -220,6 +231,29 @@ class Settle:
         found = solve_exact(program, deadline).x
         return None if found is None else (found[:-1], found[-1])
 
+    def _below(self, cell: Cell) -> bool:
+        """Whether multipliers found in floats prove, evaluated in rationals, that a cell is empty or flat."""
+        frame = self.frame
+        if frame.whole or len(frame.sides):
+            return False
+        floats, constants = cell.slopes.astype(np.float64), cell.constants.astype(np.float64)
+        rows = np.column_stack([floats * frame.half[frame.free], floats @ frame.middle[frame.free] + constants])
+        norms = np.linalg.norm(rows[:, :-1], axis=1)
+        norms = np.where(norms > 0, norms, 1.0)
+        # max t with rows u >= t: at the optimum the multipliers are those of the best bound
+        n = rows.shape[1] - 1
+        matrix = np.column_stack([-rows[:, :-1] / norms[:, None], np.ones(len(rows))])
+        sides = [*([(-1.0, 1.0)] * n), (None, 1.0)]
+        answer = optimize.linprog(
+            np.append(np.zeros(n), -1.0), matrix, rows[:, -1] / norms, bounds=sides, method="highs"
+        )
+        if answer.x is None:
+            return False
+        lam = exactly(np.maximum(-answer.ineqlin.marginals, 0.0) / norms)
+        low, high = (np.array(side, dtype=object) for side in self._sides())
+        total = lam @ cell.slopes
+        return bool(lam @ cell.constants + np.maximum(total * low, total * high).sum() < 0)
+
     def _refuted(self, cell: Cell, counted: BoolArray) -> bool:
         """Whether multipliers prove that no point leaves all rows that count behind."""
         low, high = self._sides()
@@ -239,7 +273,13 @@ class Settle:
         if isinstance(frame.domain, Space):
             return [Fraction(-1)] * frame.domain.size, [Fraction(1)] * frame.domain.size
         box = frame.domain.enclosure
-        return exactly(box.lower[frame.free]).tolist(), exactly(box.upper[frame.free]).tolist()
+        low, high = exactly(box.lower[frame.free]).tolist(), exactly(box.upper[frame.free]).tolist()
+        if isinstance(frame.domain, Ball):
+            # its enclosure is rounded outward
+            centre, radius = exactly(frame.domain.center[frame.free]).tolist(), Fraction(frame.domain.radius)
+            low = [max(a, c - radius) for a, c in zip(low, centre)]
+            high = [min(b, c + radius) for b, c in zip(high, centre)]
+        return low, high
 
     def _outer(self) -> tuple[ExactArray, ExactArray]:
         """Rows of the domain beside its box, over the coordinates that move: matrix x <= limit."""

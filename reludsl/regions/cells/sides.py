@@ -90,6 +90,11 @@ class Sides:
         return self.frame.slope.T.copy()
 
     @cached_property
+    def _widest(self) -> float:
+        """What a coefficient that underflows may be multiplied by."""
+        return 1.0 + float(self.frame.weight.sum())
+
+    @cached_property
     def _moving(self) -> IntArray:
         return np.flatnonzero((self.frame.slope != 0).any(axis=1))
 
@@ -110,17 +115,21 @@ class Sides:
         bound = v @ self.frame.shift + np.abs(v @ self.frame.slope).sum(axis=1)
         size = np.abs(questions.form) + np.matmul(lam[:, None, :], np.abs(questions.rows))[:, 0]
         terms = questions.rows.shape[1] + self.frame.width + self.frame.shift.size + 8
-        lost = numeric.gamma(terms) * (size @ self.frame.weight) + numeric.underflow(terms)
+        lost = numeric.gamma(terms) * (size @ self.frame.weight) + numeric.underflow(terms) * self._widest
         off = questions.form_error + (lam * questions.errors).sum(axis=1)
         return np.asarray(bound + numeric.inflated(lost + off) < 0)
 
     def inside(self, questions: Questions, points: FloatArray) -> BoolArray:
-        """Whether points of the cube lie in their cells and on the other side, beyond the tolerance and all errors."""
+        """Whether points of the cube lie in their cells and on the other side, beyond the tolerance and all errors.
+
+        A point of the cube's face is as good as one inside: near it lie points of an interior. At one = 0 there is no
+        input.
+        """
         y = self.frame.lift(points)
         value = (questions.form * y).sum(axis=1)
         slack = np.matmul(questions.rows, y[:, :, None])[:, :, 0]
         least = np.minimum(value - questions.form_error, (slack - questions.errors).min(axis=1, initial=np.inf))
-        return np.asarray((least > self.tolerance) & (np.abs(points) < 1.0).all(axis=1))
+        return np.asarray((least > self.tolerance) & (y[:, -1] > self.tolerance) & (np.abs(points) <= 1.0).all(axis=1))
 
     # where numbers run out, comparisons fail, and the question is lost
     @np.errstate(divide="ignore", over="ignore", invalid="ignore")
@@ -147,7 +156,8 @@ class Sides:
             inside = slack.min(axis=1, initial=np.inf)
             reached = (value > 4 * self.tolerance) & (inside > self.tolerance)
             excluded = (bound < -self.tolerance * (1 + lam.sum(axis=1))) & ~reached
-            lost = ~((inside > SMALLEST) & (bound - value > SMALLEST) & (np.abs(bound) < 1e30))
+            room = 1.0 - np.abs(u).max(axis=1)
+            lost = ~((np.minimum(inside, room) > SMALLEST) & (bound - value > SMALLEST) & (np.abs(bound) < 1e30))
             done = reached | excluded | lost
             if done.any():
                 k = np.flatnonzero(done)

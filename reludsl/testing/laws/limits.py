@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from reludsl.backend import Backend, Capability, InvalidInput, Limits, Result, Sense, Status
+from reludsl.backend import Backend, Capability, InvalidInput, Limits, Result, Sense, Status, UnsupportedCapability
 from reludsl.testing.cases import (
     INF,
     TOLERANCE,
@@ -16,6 +16,7 @@ from reludsl.testing.cases import (
     hold,
     knapsack,
     market_split,
+    needs,
     opened,
     same,
     sound,
@@ -289,6 +290,31 @@ def law_unknown_options_are_refused(backend: Backend) -> None:
     except InvalidInput:
         return
     hold(False, "an unknown option was accepted")
+
+
+def law_tolerance_is_kept(backend: Backend) -> None:
+    """A switch that is 5e-7 from 0 is not off where the tolerance is 1e-8: x <= 1e6 z, x >= 1/2, z least."""
+    needs(backend, Capability.TOLERANCE | Capability.MILP)
+    problem = case([[1, -1e6]], [-INF], [0], [0.5, 0], [1e6, 1], [False, True], [0, 1])
+    with opened(backend, problem, Limits(tolerance=1e-8)) as session:
+        answer = session.solve()
+    hold(answer.status is Status.OPTIMAL, f"status {answer.status.name}")
+    hold(
+        answer.objective is not None and abs(answer.objective - 1.0) <= TOLERANCE,
+        f"value {answer.objective} where it is 1 at every point whose switch is within 1e-8 of an integer",
+    )
+
+
+def law_tolerance_without_capability_is_refused(backend: Backend) -> None:
+    """A backend without TOLERANCE raises UnsupportedCapability instead of ignoring the tolerance."""
+    if Capability.TOLERANCE in backend.capabilities:
+        return
+    try:
+        with opened(backend, knapsack(4), Limits(tolerance=1e-9)) as session:
+            session.solve()
+    except UnsupportedCapability:
+        return
+    hold(False, "a tolerance was accepted by a backend that does not offer TOLERANCE")
 
 
 def law_profile_changes_no_answer(backend: Backend) -> None:
