@@ -18,7 +18,7 @@ from benchmarks.formulations import formulations
 from benchmarks.margin import margin
 from benchmarks.measure import Figure, Measured, best
 from benchmarks.nets import random_network, trained
-from benchmarks.regions import lines, planes
+from benchmarks.regions import cells, lines, planes, probes
 from benchmarks.registered import registered
 from benchmarks.stability import stability
 from reludsl import plugins
@@ -142,6 +142,8 @@ CASES: dict[str, Callable[[bool], Iterator[Measured]]] = {
     "queries": registered,
     "planes": planes,
     "lines": lines,
+    "cells": cells,
+    "probes": probes,
 }
 
 FULL: dict[str, Callable[[bool], Iterator[Measured]]] = {**CASES, "margin": partial(margin, full=True)}

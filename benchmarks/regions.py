@@ -1,23 +1,25 @@
-"""Linear regions: the plane and the line, beside what one writes first.
-
-Others add cells and probes here.
-"""
+"""Linear regions: the plane, the line and cells beside what one writes first, or what other solvers count."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks.measure import Figure, Measured, best
+from benchmarks.nets import trained
+from reludsl import plugins
 from reludsl.backend import FloatArray
 from reludsl.domain import Box
 from reludsl.layers import Affine
 from reludsl.network import Network
-from reludsl.networks import random_network
-from reludsl.regions import line, plane
+from reludsl.networks import Initialisation, random_network
+from reludsl.regions import RegionCount, count, find_patterns, line, plane, stream
 from reludsl.regions.counted import counted_plane
 from reludsl.regions.definition import Definition
+from reludsl.regions.one_tree import Way
 
 Point = tuple[float, float]
 Polygon = list[Point]
@@ -67,6 +69,69 @@ def lines(small: bool) -> Iterator[Measured]:
     breaks = len(found.point)
     what = f"lines through 784-{'50x2' if small else '100x5'}, {breaks:,} breakpoints, {breaks / took:,.0f} a second"
     yield Figure(what, took, "one segment after the other (extrapolated)", base, 1.0 if small else 0.25)
+
+
+def cells(small: bool) -> Iterator[Measured]:
+    """Regions of a trained 784-11-11 on [0, 1]^784 until there are so many, beside the counter of SCIP and an integer
+    program solved again for every pattern, each for some seconds. The rates of both fall with time."""
+    network = _drawn_small() if small else trained("mnist_11x11_l1_0_s0", 784, 11, 11, 10)
+    box, enough, patience = (Box.full(-1, 1, (64,)), 778, 2.0) if small else (Box.full(0, 1, (784,)), 40_000, 20.0)
+    began, met = time.perf_counter(), 0
+    for found in stream(network, box):
+        met += len(found)
+        if met >= enough:
+            break
+    took = time.perf_counter() - began
+    what = f"cells of {network.input_size}-{'6-6' if small else '11-11'}, {met:,} regions, {met / took:,.0f} a second"
+    others = [("highs", Way.RESTART, "an integer program for each", 0.05)]
+    if any(info.name == "scip" and info.installed for info in plugins.installed()):
+        others.append(("scip", Way.COUNT, "SCIP's counter", 2.0 if small else 0.2))
+    for name, way, words, limit in others:
+        began = time.perf_counter()
+        told = find_patterns(network, box, backend=name, way=way, time_limit=patience).count
+        rate = told.count / (time.perf_counter() - began)
+        yield Figure(what, took, f"{words}, {rate:,.0f} a second (extrapolated)", met / rate, limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """An estimate beside the exact number: it is near, and took no longer than 5 s."""
+
+    what: str
+    found: RegionCount
+    exact: int
+
+    @property
+    def _off(self) -> float:
+        assert self.found.standard_error is not None
+        return abs(self.found.count - self.exact) / max(self.found.standard_error, 0.5)
+
+    @property
+    def holds(self) -> bool:
+        return self._off <= 3 and self.found.lower <= self.exact and self.found.seconds < 5
+
+    def __str__(self) -> str:
+        found = self.found
+        return (
+            f"probes of {self.what}: {found.count:,} +- {found.standard_error:,.0f} in {found.seconds:.2f} s, at least "
+            f"{found.lower:,} with confidence {found.confidence}; exactly {self.exact:,}, {self._off:.1f} standard "
+            f"errors away: {'ok' if self.holds else 'WRONG'}"
+        )
+
+
+def probes(small: bool) -> Iterator[Measured]:
+    """Estimates of numbers that cells count exactly."""
+    cases = [("64-6-6", _drawn_small(), Box.full(-1, 1, (64,)))]
+    if not small:
+        cases.append(("784-4-18", trained("mnist_4x18_l1_0_s0", 784, 4, 18, 10), Box.full(0, 1, (784,))))
+    for what, network, box in cases:
+        exact = count(network, box, method="cells")
+        assert exact.exact
+        yield Estimated(what, count(network, box, method="probe"), exact.count)
+
+
+def _drawn_small() -> Network:
+    return random_network((64, 6, 6), 3, Initialisation.NORMAL)
 
 
 def clip(network: Network) -> list[Polygon]:

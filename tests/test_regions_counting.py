@@ -356,11 +356,6 @@ def test_domain_that_cannot_be_searched_is_refused(where: Domain, word: str) -> 
         cells(FOUR_LINES, where)
 
 
-def test_network_without_units_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="no units"):
-        cells(Network.chain([Affine(np.eye(2), np.zeros(2))], (2,)), cube(2))
-
-
 # --- almost degenerate ------------------------------------------------------------------------------------------------
 
 

@@ -46,7 +46,7 @@ def test_estimate_on_the_whole_space_has_no_bias(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(probes, "FRONT", 2)
     network = drawn((3, 4, 3), 1, "normal")
     number = proved(cells(network, Space(3)))
-    found = estimate(network, Space(3), 1, 400)
+    found = estimate(network, Space(3), 1, 200)
     assert abs(found.mean - number) < 3.5 * found.standard_error
 
 
