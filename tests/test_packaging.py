@@ -53,7 +53,7 @@ def test_each_extra_and_dependency_is_explained() -> None:
 
 def test_nothing_in_the_base_needs_an_extra() -> None:
     base = {requirement.split(">")[0] for requirement in PROJECT["project"]["dependencies"]}
-    assert base == {"numpy", "scipy", "networkx", "highspy", "onnx", "typer", "rich"}
+    assert base == {"numpy", "scipy", "networkx", "highspy", "threadpoolctl", "onnx", "typer", "rich"}
 
 
 def test_shipped_data_lies_in_the_package() -> None:
