@@ -83,7 +83,15 @@ def distinct(
     Args:
         number: (m,) a number that equal maps share; slack: (m,) how far it may be from the exact one.
         known: the exact map of one of them, None where that would cost too much.
+
+    >>> distinct(np.array([1.0, 1.0, 3.0]), np.array([0.1, 0.1, 0.1]), lambda k: (k % 2,))
+    (3, 3)
+    >>> distinct(np.array([1.0, np.inf]), np.array([0.1, np.nan]), lambda k: ("the same",))
+    (1, 1)
     """
+    # a number that overflowed says nothing: it may be any
+    sure = np.isfinite(number) & np.isfinite(slack)
+    number, slack = np.where(sure, number, 0.0), np.where(sure, slack, np.inf)
     order = np.argsort(number - slack)
     reach = np.maximum.accumulate((number + slack)[order])
     new = np.concatenate([[True], (number - slack)[order][1:] > reach[:-1]])

@@ -51,11 +51,13 @@ class SharedMaps:
         step = max(1, COEFFICIENTS // self._size)
         for start in range(0, len(patterns), step):
             some = patterns[start : start + step]
-            *_, (_, form) = forms(self._plan, self._basis, some)
-            value, error = (part.reshape(len(some), -1) for part in (form.value, form.error))
-            self._numbers.append(value @ self._along)
-            rounding = numeric.gamma(value.shape[1]) * (np.abs(value) @ self._along)
-            self._slacks.append(numeric.inflated(error @ self._along) + rounding)
+            # what overflows is compared in rationals
+            with np.errstate(over="ignore", invalid="ignore"):
+                *_, (_, form) = forms(self._plan, self._basis, some)
+                value, error = (part.reshape(len(some), -1) for part in (form.value, form.error))
+                self._numbers.append(value @ self._along)
+                rounding = numeric.gamma(value.shape[1]) * (np.abs(value) @ self._along)
+                self._slacks.append(numeric.inflated(error @ self._along) + rounding)
             self._words.append(self._plan.pack(some))
 
     def distinct(self) -> tuple[int, int]:
