@@ -67,10 +67,7 @@ class Task:
         frame = search.frame
         point = np.random.default_rng(self.seed).uniform(-0.4, 0.4, (1, frame.width))
         if len(frame.sides) and not (frame.sides @ frame.lift(point)[0] > frame.side_errors).all():
-            norms = np.linalg.norm(frame.sides @ frame.slope, axis=1)
-            norms = np.where(norms > 0, norms, 1.0)
-            rows, errors = frame.sides / norms[:, None], frame.side_errors / norms
-            found = search.settle.interior(rows, errors)
+            found = search.settle.interior(*frame.scaled_sides)
             if found is None:
                 raise InvalidInput(
                     "the polytope has no interior, or one thinner than rounding, so that no region has one in it; "

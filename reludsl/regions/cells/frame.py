@@ -67,6 +67,13 @@ class Frame:
         return isinstance(self.domain, Space)
 
     @property
+    def scaled_sides(self) -> tuple[FloatArray, FloatArray]:
+        """The rows of the sides with slopes of norm 1 over the cube, and their errors: (k, d), (k,)."""
+        norms = np.linalg.norm(self.sides @ self.slope, axis=1)
+        norms = np.where(norms > 0, norms, 1.0)
+        return self.sides / norms[:, None], self.side_errors / norms
+
+    @property
     def trivial(self) -> FloatArray:
         """The row over y that is always positive."""
         row = np.zeros(self.slope.shape[0])

@@ -18,7 +18,8 @@ from functools import cached_property
 import numpy as np
 
 from reludsl.backend import BoolArray, FloatArray, IntArray
-from reludsl.regions.cells.cascade import UNKNOWN, CellLayer
+from reludsl.regions.cells.cascade import CellLayer
+from reludsl.regions.cells.edge_rows import edges_on
 from reludsl.regions.cells.frame import Frame
 from reludsl.regions.cells.nodes import Found, Nodes, Outlying, Points, grown, joined, wider
 from reludsl.regions.cells.settle import Settle
@@ -127,13 +128,12 @@ class Search:
     def _root(self, start: FloatArray) -> Nodes:
         frame = self.frame
         where = self.points.add(start, frame.lift(start))
-        norms = np.linalg.norm(frame.sides @ frame.slope, axis=1)
-        norms = np.where(norms > 0, norms, 1.0)
+        rows, errors = frame.scaled_sides
         none = np.zeros((1, 0))
         return Nodes(
-            (frame.sides / norms[:, None])[None],
-            (frame.side_errors / norms)[None],
-            np.array([len(norms)]),
+            rows[None],
+            errors[None],
+            np.array([len(rows)]),
             none[:, :, None],
             none,
             none.astype(np.bool_),
@@ -160,7 +160,7 @@ class Search:
         for source, weights in layer.parts.items():
             z = z + np.matmul(weights, nodes.maps[source])
         maps = {source: held for source, held in nodes.maps.items() if self._needed(source, at + 1)}
-        forms, errors, open_ = self._edges(at, z, nodes)
+        forms, errors, open_ = edges_on(self.frame, self.settle, at, z, nodes)
         nodes = replace(
             nodes,
             forms=forms,
@@ -203,42 +203,6 @@ class Search:
     def _needed(self, source: int, after: int) -> bool:
         layers = (*self.frame.cascade.layers[after:], self.frame.cascade.last)
         return any(source in layer.parts for layer in layers)
-
-    def _edges(self, at: int, z: FloatArray, nodes: Nodes) -> tuple[FloatArray, FloatArray, BoolArray]:
-        """The edges of a layer, scaled; their errors; and the options that the cube alone does not exclude."""
-        frame, layer = self.frame, self.frame.cascade.layers[at]
-        assert layer.units is not None
-        o, error, strict = layer.options, frame.errors[at], layer.units.edges.strict
-        forms = o.rows(z)
-        lost = np.where(o.plus >= 0, error[o.plus], 0.0) + np.where(o.minus >= 0, error[o.minus], 0.0)
-        lost = np.broadcast_to(lost + 4e-16 * np.abs(o.offset), forms.shape[:2]).copy()
-        slopes = forms @ frame.slope
-        reach = np.abs(slopes).sum(axis=2)
-        middle = forms @ frame.shift
-        signs = layer.edge_signs(nodes.signs, len(z))
-        for k, q in zip(*np.nonzero((signs == UNKNOWN) & (np.abs(middle) + reach <= 8 * lost))):
-            signs[k, q] = self.settle.constant(at, nodes.pieces[k], int(q))
-        # an edge that is 0 on the cell holds where it is closed; without an interior a closed one may hold at its rim
-        holds = (signs == 1) | ((signs == 0) & ~strict)
-        fails = ((signs == -1) & (strict | self.settle.solid)) | ((signs == 0) & strict)
-        for mask, value in ((holds, 1.0), (fails, -1.0)):
-            forms[mask], middle[mask] = value * frame.trivial, value
-            slopes[mask], reach[mask], lost[mask] = 0.0, 0.0, 0.0
-        # an edge is excluded by its largest value on the cube, errors included
-        most = np.concatenate([middle + reach + lost + 1e-12 * (np.abs(middle) + reach), np.ones((len(z), 1))], axis=1)
-        with np.errstate(over="ignore"):
-            norms = np.linalg.norm(slopes, axis=2)
-        # squares may underflow and overflow where their sides do not
-        norms = np.where((norms > 0) & np.isfinite(norms), norms, reach)
-        norms = np.where(norms > 0, norms, 1.0)
-        forms, lost = forms / norms[:, :, None], lost / norms
-        ends = np.broadcast_to(frame.trivial, (len(z), 1, frame.trivial.size))
-        open_ = ~(most[:, o.edges] <= 0).any(axis=2)
-        return (
-            np.concatenate([forms, ends], axis=1),
-            np.concatenate([lost, np.zeros((len(z), 1))], axis=1),
-            np.asarray(open_),
-        )
 
     def _leave(self, at: int, nodes: Nodes) -> Iterator[Found]:
         """Cells in which every unit of the layer has one option."""
