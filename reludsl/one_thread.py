@@ -39,10 +39,11 @@ def by_one_thread(items: Iterable[Item]) -> Iterator[Item]:
     >>> list(by_one_thread(range(3)))
     [0, 1, 2]
     """
-    iterator, end = iter(items), object()
+    iterator = iter(items)
     while True:
         with one_thread():
-            item = next(iterator, end)
-        if item is end:
-            return
-        yield item  # type: ignore[misc]
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+        yield item

@@ -9,7 +9,7 @@ import numpy as np
 
 from reludsl.backend import FloatArray, IntArray
 from reludsl.domain import Domain
-from reludsl.layers import Affine, Layer, MaxLayer, elementwise, relu
+from reludsl.layers import Affine, Layer, relu
 from reludsl.network import Network
 from reludsl.networks import Initialisation, random_network
 from reludsl.testing import region_oracle
@@ -20,7 +20,7 @@ def chain(weights: Sequence[object], biases: Sequence[object], end: bool = True)
     layers: list[Layer] = []
     for w, b in zip(weights, biases):
         layers += [Affine(np.array(w, dtype=np.float64), np.array(b, dtype=np.float64)), relu]
-    return Network.chain(layers if end else layers[:-1], (layers[0].weight.shape[1],))  # type: ignore[attr-defined]
+    return Network.chain(layers if end else layers[:-1], (np.array(weights[0]).shape[1],))
 
 
 def drawn(sizes: Sequence[int], seed: int, kind: str = "torch") -> Network:
@@ -106,10 +106,12 @@ def product() -> Network:
 
 def pieces_at(network: Network, x: FloatArray) -> IntArray:
     """The piece of every unit at some inputs, by a forward pass."""
-    values = network.values(x)
-    units = (n for n in network.cone(network.output) if elementwise(n.layer) or isinstance(n.layer, MaxLayer))
-    none = np.zeros((len(values[network.output]), 0), dtype=np.int64)
-    return np.concatenate([none, *(n.layer.piece(network.gather(n, values)) for n in units)], axis=1)  # type: ignore[attr-defined]
+    trace = network.trace(x)
+    held = dict(zip((stage.activation for stage in network.hidden), trace.pattern)) | dict(trace.maxima)
+    none = np.zeros((len(trace.output), 0), dtype=np.int64)
+    return np.concatenate(
+        [none, *(held[node.name] for node in network.cone(network.output) if node.name in held)], axis=1
+    )
 
 
 def exact_patterns(network: Network, domain: Domain | None = None) -> set[tuple[int, ...]]:

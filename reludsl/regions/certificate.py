@@ -28,7 +28,7 @@ import numpy as np
 from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.exact import ExactArray, exactly
-from reludsl.layers import MaxLayer, elementwise
+from reludsl.layers import Layer, MaxLayer, elementwise
 from reludsl.regions.forms import Basis, Form, exact_forms, exact_pieces, forms
 from reludsl.regions.meeting import meeting, solved
 from reludsl.regions.units import Part, Plan
@@ -384,7 +384,7 @@ class _Proof:
                         yield from (form[:, i] - Fraction(v) * weight for v in breaks)
 
 
-def _ends(layer: object, form: ExactArray, i: int, piece: int, weight: ExactArray) -> Iterator[tuple[ExactArray, bool]]:
+def _ends(layer: Layer, form: ExactArray, i: int, piece: int, weight: ExactArray) -> Iterator[tuple[ExactArray, bool]]:
     """Linear functions that are at least 0 while unit i keeps its piece, and whether 0 belongs to it."""
     if isinstance(layer, MaxLayer):
         window = layer.windows[i].tolist()
@@ -393,7 +393,8 @@ def _ends(layer: object, form: ExactArray, i: int, piece: int, weight: ExactArra
             if other != window[piece]:
                 yield form[:, window[piece]] - form[:, other], j > piece
         return
-    breaks = layer.breaks_at(form.shape[1])[:, i].tolist()  # type: ignore[attr-defined]
+    assert elementwise(layer)
+    breaks = layer.breaks_at(form.shape[1])[:, i].tolist()
     if piece > 0:
         yield form[:, i] - Fraction(breaks[piece - 1]) * weight, False
     if piece < len(breaks):
