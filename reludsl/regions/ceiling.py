@@ -9,7 +9,7 @@ from reludsl.regions.definition import Definition
 
 
 def ceiling(network: Network, definition: Definition, most: int) -> int:
-    """The smaller of `most` and what `reludsl.regions.bounds` proves for every domain.
+    """The smaller of `most` and what `reludsl.regions.bounds` proves for every domain. Affine regions are no more.
 
     Published bounds are about regions with an interior. Those of widths and ranks hold for PATTERNS as well: lower the
     biases of every layer, much less in earlier layers than in later ones and all by less than what any pattern's input
@@ -23,7 +23,7 @@ def ceiling(network: Network, definition: Definition, most: int) -> int:
     >>> ceiling(random_network((1, 3, 3)), Definition.PATTERNS, 64)
     16
     """
-    if definition is Definition.ACTIVATION:
+    if definition is not Definition.PATTERNS:
         return min(most, bounds(network).upper)
     if any(isinstance(node.layer, MaxLayer) for node in network.nodes):
         return most

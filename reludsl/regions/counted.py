@@ -12,13 +12,14 @@ from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.domain import Box, Polytope, Space
 from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray, exactly
+from reludsl.expr import Input
 from reludsl.network import Network
 from reludsl.regions.certificate import Cells, Certificate, certify
 from reludsl.regions.definition import Definition
 from reludsl.regions.equal import Maps
 from reludsl.regions.forms import Basis
 from reludsl.regions.lines import Lines, of_domain
-from reludsl.regions.planar.build import Where, plane
+from reludsl.regions.planar.build import Where, cuttable, plane
 from reludsl.regions.planar.result import Plane
 from reludsl.regions.result import Counting, RegionCount
 from reludsl.regions.slice import Slice
@@ -48,7 +49,7 @@ def count_line(
     return counted_line(found, 0, definition, begin, _interval(domain) if isinstance(domain, Polytope) else None)
 
 
-def count_plane(network: Network, where: Where, definition: Definition = Definition.ACTIVATION) -> RegionCount:
+def count_plane(network: Network, where: Input | Where, definition: Definition = Definition.ACTIVATION) -> RegionCount:
     """The regions of a network on a part of a plane (see `plane`).
 
     Raises:
@@ -62,7 +63,8 @@ def count_plane(network: Network, where: Where, definition: Definition = Definit
     (11, 11, 11)
     """
     begin = time.perf_counter()
-    return counted_plane(plane(network, where), where, definition, begin)
+    chosen = cuttable(where)
+    return counted_plane(plane(network, chosen), chosen, definition, begin)
 
 
 def counted_line(

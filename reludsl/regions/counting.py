@@ -15,11 +15,12 @@ from reludsl import plugins
 from reludsl.backend import Backend, FloatArray, IntArray, Limits
 from reludsl.domain import Box, Domain, Polytope, Space
 from reludsl.errors import InvalidInput, member
+from reludsl.expr import Input
 from reludsl.layers import Max
 from reludsl.network import Network, Node
 from reludsl.one_thread import one_thread
 from reludsl.progress import OnProgress, Progress, silent
-from reludsl.regions.bounds import bounds
+from reludsl.regions.ceiling import ceiling
 from reludsl.regions.cells.enumeration import INTERRUPTED, Enumeration, Task
 from reludsl.regions.cells.probes import SECONDS
 from reludsl.regions.cells.processes import in_processes
@@ -31,6 +32,7 @@ from reludsl.regions.one_tree import one_tree
 from reludsl.regions.outputs import with_output_units
 from reludsl.regions.result import Counting, RegionCount
 from reludsl.regions.shared_maps import SharedMaps
+from reludsl.regions.where import where_of
 from reludsl.regions.xor_bound import xor_bound
 
 CONFIDENCE = 0.99
@@ -67,7 +69,7 @@ class _Restricted:
 
 def count(
     network: Network,
-    domain: Domain | Space,
+    domain: Input | Domain | Space,
     *,
     definition: Definition | str = Definition.ACTIVATION,
     method: Counting | str = Counting.AUTO,
@@ -85,7 +87,8 @@ def count(
     """The number of linear regions of a network on a domain, between two that are proved.
 
     Args:
-        domain: a box, a polytope, an L-infinity ball, or `Space(n)` for all of R^n.
+        domain: a box, a polytope, an L-infinity ball, an input that has one (`rd.box(0, 1, net.input_shape)`), or
+            `Space(n)` for all of R^n.
         definition: what a region is (see `Definition`).
         method: AUTO takes the line or the plane where there are one or two inputs, else CELLS.
         outputs_as_units: the outputs are ReLU units of the pattern too.
@@ -112,6 +115,7 @@ def count(
     """
     definition = member(Definition, definition, "definition of a region")
     method = member(Counting, method, "method of counting")
+    domain = where_of(domain)
     network = with_output_units(network) if outputs_as_units else network
     asked = _restricted(network, label, pattern)
     free = asked.own == asked.wanted.size and bool((asked.wanted < 0).all())
@@ -138,19 +142,51 @@ def count(
     if method is Counting.XOR:
         return xor_bound(
             network, domain, definition, backend,
-            confidence=confidence, seed=seed, time_limit=time_limit, limits=limits,
+            confidence=confidence, seed=seed, time_limit=time_limit, limits=limits, progress=progress,
         )  # fmt: skip
     if not asked.wanted.size and domain.size == network.input_size:
         return RegionCount(1, 1, 1, 0, definition, 0, method, 0.0, note="there are no units, so that it is affine")
+    _check_processes(processes)
     task = _task(asked, domain, definition, backend, seed)
     if method is Counting.PROBE:
         return _probed(task, asked, definition, confidence, time_limit)
     return _counted(task, asked, definition, time_limit, processes, progress)
 
 
+class Stream:
+    """Regions in batches, found while one iterates; then whether these are all. Made by `stream`.
+
+    Iterating anew searches anew.
+    """
+
+    def __init__(self, task: Task, asked: _Restricted, time_limit: float | None, processes: int) -> None:
+        self._task, self._asked, self._time_limit, self._processes = task, asked, time_limit, processes
+        self._work = Enumeration(task, time_limit)
+
+    def __iter__(self) -> Iterator[Regions]:
+        self._work = Enumeration(self._task, self._time_limit)
+        for found in _iterated(self._work, self._processes):
+            yield Regions(self._asked.given, found.patterns[:, : self._asked.own], found.witnesses)
+
+    @property
+    def complete(self) -> bool:
+        """Everything was searched: but for what is `ambiguous`, there is no other region."""
+        return self._work.complete
+
+    @property
+    def ambiguous(self) -> int:
+        """Cells that were left out, because it stayed open whether they are regions."""
+        return self._work.doubts
+
+    @property
+    def note(self) -> str:
+        """Why it is not complete."""
+        return self._work.note
+
+
 def stream(
     network: Network,
-    domain: Domain | Space,
+    domain: Input | Domain | Space,
     *,
     definition: Definition | str = Definition.ACTIVATION,
     outputs_as_units: bool = False,
@@ -160,29 +196,39 @@ def stream(
     time_limit: float | None = None,
     processes: int = 1,
     seed: int = 0,
-) -> Iterator[Regions]:
+) -> Stream:
     """The regions of a network on a domain, in batches of some hundred: patterns, an input in each, maps, inequalities.
 
     Memory does not grow with their number. The arguments are those of `count`; definitions ACTIVATION and PATTERNS.
-    Offered as `reludsl.regions.enumerate`.
+    When it has ended, `complete` and `ambiguous` say whether these are all. Offered as `reludsl.regions.enumerate`.
+
+    Raises:
+        InvalidInput: as `count`, and for definitions whose regions are unions of these.
 
     >>> from reludsl.networks import general_position
     >>> net = general_position(4, 2)
-    >>> found = list(stream(net, Box([0, 0], [1, 1])))
+    >>> regions = stream(net, Box([0, 0], [1, 1]))
+    >>> found = list(regions)
     >>> sum(map(len, found)), bool((found[0].patterns == net.trace(found[0].witnesses).pattern[0]).all())
     (11, True)
+    >>> regions.complete, regions.ambiguous
+    (True, 0)
     """
     definition = member(Definition, definition, "definition of a region")
+    if definition not in (Definition.ACTIVATION, Definition.PATTERNS):
+        raise InvalidInput(
+            f"{definition.value} regions are unions of activation regions, which are what is listed here; list these "
+            "and compare their `maps`, or ask `count` for the number"
+        )
     network = with_output_units(network) if outputs_as_units else network
     asked = _restricted(network, label, pattern)
-    work = Enumeration(_task(asked, domain, definition, backend, seed), time_limit)
-    for found in _iterated(work, processes):
-        yield Regions(network, found.patterns[:, : asked.own], found.witnesses)
+    _check_processes(processes)
+    return Stream(_task(asked, where_of(domain), definition, backend, seed), asked, time_limit, processes)
 
 
 def count_by_label(
     network: Network,
-    domain: Domain | Space,
+    domain: Input | Domain | Space,
     rule: Label = Label.LARGEST,
     *,
     definition: Definition | str = Definition.ACTIVATION,
@@ -210,21 +256,22 @@ def count_by_label(
     began = time.perf_counter()
     for k in range(outputs):
         left = None if time_limit is None else max(0.0, time_limit - (time.perf_counter() - began)) / (outputs - k)
-        chosen: dict[str, object] = {"label": k}
+        alone = None
         if rule is Label.ALONE:
             hidden = unit_count(unit_layers(counted)) - outputs
-            chosen = {"pattern": [-1] * hidden + [int(j == k) for j in range(outputs)]}
+            alone = [-1] * hidden + [int(j == k) for j in range(outputs)]
         found[k] = count(
             counted,
             domain,
             definition=definition,
             method=Counting.CELLS,
+            label=k if alone is None else None,
+            pattern=alone,
             backend=backend,
             time_limit=left,
             processes=processes,
             seed=seed,
             progress=progress,
-            **chosen,  # type: ignore[arg-type]
         )
         if found[k].note == INTERRUPTED:
             break
@@ -283,9 +330,12 @@ def _task(
     return Task(asked.network, domain, asked.wanted, definition is not Definition.PATTERNS, solver, seed)
 
 
-def _iterated(work: Enumeration, processes: int) -> Iterator[Regions]:
+def _check_processes(processes: int) -> None:
     if processes < 1:
         raise InvalidInput(f"{processes} processes search nothing; give 1 or more")
+
+
+def _iterated(work: Enumeration, processes: int) -> Iterator[Regions]:
     return iter(work) if processes == 1 else in_processes(work, processes)
 
 
@@ -321,7 +371,7 @@ def _counted(
         # of cells in doubt none need have a map of its own
         upper, ambiguous = number + work.hidden, ambiguous + number - lower
     if not work.complete:
-        upper = _most(asked, task.domain)
+        upper = _most(asked, definition)
     if work.doubts and not note:
         note = "some cells touch others so closely that rationals would have taken long"
     return RegionCount(
@@ -359,7 +409,7 @@ def _probed(
     return RegionCount(
         count=number,
         lower=number if found.exact else max(least, found.lower(confidence)),
-        upper=number if exact else max(number, _most(asked, task.domain)),
+        upper=number if exact else max(number, _most(asked, definition)),
         ambiguous=probes.doubts,
         definition=definition,
         units=asked.own,
@@ -379,16 +429,15 @@ def _fixed(domain: Domain | Space) -> FloatArray | None:
     return np.where(low < high, np.nan, low)
 
 
-def _most(asked: _Restricted, domain: Domain | Space) -> int:
-    """What the units alone allow."""
-    layers = unit_layers(asked.network)
+def _most(asked: _Restricted, definition: Definition) -> int:
+    """What the units alone allow: what belongs to a label is at most everything."""
+    layers = unit_layers(asked.given)
     options = math.prod(
         1 if wanted >= 0 else int(n)
         for layer in layers
         for n, wanted in zip(layer.proper.sum(axis=1), asked.wanted[layer.units])
     )
-    known = bounds(asked.network, domain=None if isinstance(domain, Space) else domain)
-    return min(options, known.upper)
+    return ceiling(asked.given, definition, options)
 
 
 @dataclass(slots=True, eq=False)

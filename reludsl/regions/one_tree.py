@@ -46,6 +46,7 @@ from reludsl.backend import (
 from reludsl.bounds import Bounds, crown, settle_ties
 from reludsl.domain import Domain, Space
 from reludsl.errors import InvalidInput, SolverFailed
+from reludsl.expr import Input
 from reludsl.network import Network
 from reludsl.regions.ceiling import ceiling
 from reludsl.regions.definition import Definition
@@ -54,6 +55,7 @@ from reludsl.regions.ledger import Ledger, OnPattern
 from reludsl.regions.pattern_program import PatternProgram
 from reludsl.regions.presence import Judge, checked
 from reludsl.regions.result import Counting, RegionCount
+from reludsl.regions.where import where_of
 from reludsl.solve import TOLERANCE, solvable_scale
 
 ROBUST = 100.0
@@ -115,7 +117,7 @@ class Options(TypedDict, total=False):
 
 def one_tree(
     network: Network,
-    domain: Domain | Space,
+    domain: Input | Domain | Space,
     definition: Definition = Definition.ACTIVATION,
     backend: str | Backend | None = None,
     **options: Unpack[Options],
@@ -148,7 +150,7 @@ def one_tree(
 
 def find_patterns(
     network: Network,
-    domain: Domain | Space,
+    domain: Input | Domain | Space,
     definition: Definition = Definition.ACTIVATION,
     backend: str | Backend | None = None,
     **options: Unpack[Options],
@@ -168,7 +170,7 @@ def find_patterns(
             f"the time limit is {time_limit} seconds, and no search ends before it begins; give 0 or more"
         )
     solver = plugins.default() if backend is None else plugins.load(backend)
-    bounded = checked(definition, domain)
+    bounded = checked(definition, where_of(domain))
     bounds = options.get("bounds") or settle_ties(crown(network, bounded))
     found = Ledger(Judge(bounds, definition, min_slack), options.get("on_pattern"))
     limits = _limits(solver, options.get("limits") or Limits())

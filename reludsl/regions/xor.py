@@ -25,6 +25,7 @@ import numpy as np
 
 from reludsl.backend import BoolArray, IntArray
 from reludsl.errors import InvalidInput
+from reludsl.progress import OnProgress, Progress, silent
 from reludsl.regions.parity import Elimination, Parities
 
 ROUNDING = 1.0 + 1e-9
@@ -127,6 +128,7 @@ def xor_rounds(
     seed: int = 0,
     deadline: float | None = None,
     known: BoolArray | None = None,
+    progress: OnProgress = silent,
 ) -> Rounds:
     """Draw parities round by round, and see how many of them keep a member.
 
@@ -139,6 +141,7 @@ def xor_rounds(
         size: bits of each parity.
         deadline: of `time.perf_counter()`.
         known: members that are known, (m, bits).
+        progress: told before every round.
 
     Raises:
         InvalidInput: fewer than one round, a size that does not fit.
@@ -154,6 +157,8 @@ def xor_rounds(
             if deadline is not None and time.perf_counter() >= deadline:
                 note = f"time limit: {rounds - number} of {rounds} rounds count as having kept nothing"
                 break
+            left = None if deadline is None else deadline - time.perf_counter()
+            progress(Progress("rounds of parities", number, rounds, left))
             drawn = Parities.draw(rng, bits, bits, size)
             reach = _consistent(drawn)
             j = _longest(drawn, pool)

@@ -29,7 +29,9 @@ from reludsl.backend import (
 )
 from reludsl.bounds import Bounds, crown, settle_ties
 from reludsl.domain import Domain, Space
+from reludsl.expr import Input
 from reludsl.network import Network
+from reludsl.progress import OnProgress, silent
 from reludsl.regions.ceiling import ceiling
 from reludsl.regions.definition import Definition
 from reludsl.regions.edges import unit_count
@@ -38,12 +40,13 @@ from reludsl.regions.parity import Elimination, Parities, parity_rows
 from reludsl.regions.pattern_program import PatternProgram
 from reludsl.regions.presence import Judge, Presence, checked
 from reludsl.regions.result import Counting, RegionCount
+from reludsl.regions.where import where_of
 from reludsl.regions.xor import xor_rounds
 
 
 def xor_bound(
     network: Network,
-    domain: Domain | Space,
+    domain: Input | Domain | Space,
     definition: Definition = Definition.ACTIVATION,
     backend: str | Backend | None = None,
     *,
@@ -57,6 +60,7 @@ def xor_bound(
     time_limit: float | None = None,
     bounds: Bounds | None = None,
     limits: Limits | None = None,
+    progress: OnProgress = silent,
 ) -> RegionCount:
     """There are at least `lower` patterns, with that confidence; `count` is an estimate, `upper` is proved.
 
@@ -71,6 +75,7 @@ def xor_bound(
         samples: random inputs whose patterns are known before the first solve.
         solve_limit: seconds for one solve; a solve that needs more has kept nothing.
         time_limit: seconds for everything; rounds that it does not allow have kept nothing.
+        progress: told before every round.
 
     Raises:
         InvalidInput: another definition than ACTIVATION or PATTERNS, another domain than a box or a polytope,
@@ -87,7 +92,7 @@ def xor_bound(
     began = time.perf_counter()
     solver = plugins.default() if backend is None else plugins.load(backend)
     require(solver, Capability.MILP, "parities are whole numbers; use backend='highs'")
-    known = settle_ties(crown(network, checked(definition, domain))) if bounds is None else bounds
+    known = settle_ties(crown(network, checked(definition, where_of(domain)))) if bounds is None else bounds
     judge = Judge(known, definition)
     program = PatternProgram.of(known, definition)
     members = PatternMembers(judge, program, solver, limits or Limits(), solve_limit)
@@ -103,6 +108,7 @@ def xor_bound(
         seed,
         deadline,
         program.bits(seen.patterns[seen.certain]),
+        progress,
     )
     drawn, met = found.lower(confidence, alpha), len(found.members)
     lower = max(drawn, met)

@@ -13,6 +13,7 @@ import numpy as np
 from reludsl.bounds import crown, settle_ties
 from reludsl.domain import Domain
 from reludsl.errors import InvalidInput
+from reludsl.expr import Input, as_domain
 from reludsl.network import Network
 from reludsl.regions.bounds.activation_based import activation_based, reaches_of
 from reludsl.regions.bounds.closed_forms import (
@@ -126,7 +127,7 @@ def bounds(
     network: Network,
     widths: None = None,
     *,
-    domain: Domain | None = None,
+    domain: Input | Domain | None = None,
     outputs_as_units: bool = False,
     transitions: float | None = None,
 ) -> RegionBounds: ...
@@ -134,7 +135,7 @@ def bounds(
     network: Network | int,
     widths: Sequence[int] | None = None,
     *,
-    domain: Domain | None = None,
+    domain: Input | Domain | None = None,
     outputs_as_units: bool = False,
     transitions: float | None = None,
 ) -> RegionBounds:
@@ -143,7 +144,7 @@ def bounds(
     Args:
         network: a network, or a number of inputs.
         widths: of the hidden layers, beside a number of inputs.
-        domain: where regions are counted; the whole space by default.
+        domain: where regions are counted, or an input that has it; the whole space by default.
         outputs_as_units: the elements of an affine output layer count as ReLU units.
         transitions: T of Hanin and Rolnick's expected number (`hanin_rolnick`).
 
@@ -160,7 +161,9 @@ def bounds(
     if isinstance(network, Network):
         if widths is not None:
             raise InvalidInput("a network and widths are given, and the network has its own; give one of the two")
-        return _of_network(Layout.of(network, outputs_as_units), domain, transitions)
+        return _of_network(
+            Layout.of(network, outputs_as_units), None if domain is None else as_domain(domain), transitions
+        )
     if widths is None or domain is not None or outputs_as_units:
         raise InvalidInput(
             "of a number of inputs the bounds need the widths and take no domain and no output layer, which belong to "

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from reludsl.backend import FloatArray
+from reludsl.backend import FloatArray, IntArray
 from reludsl.domain import Box, Polytope, Space
 from reludsl.errors import InvalidInput, SolverFailed
+from reludsl.expr import Input
 from reludsl.layers import Max, relu
 from reludsl.network import INPUT, Network, Node
 from reludsl.regions.forms import Basis
@@ -19,12 +20,28 @@ from reludsl.regions.planar.engine import Engine
 from reludsl.regions.planar.result import Plane, unique_rows
 from reludsl.regions.slice import Slice
 from reludsl.regions.units import TOLERANCE, plan
+from reludsl.regions.where import where_of
 
 Where = Slice | Box | Polytope | Space
 """What can be cut: a polygon in a plane through the inputs; of a network of two inputs a domain, or all of R^2."""
 
 
-def plane(network: Network, where: Where, *, tolerance: float = TOLERANCE) -> Plane:
+def cuttable(where: Input | Where) -> Where:
+    """What an argument stands for: itself, or the domain of an input variable.
+
+    Raises:
+        InvalidInput: a ball, or what is no domain at all.
+    """
+    found = where if isinstance(where, Slice) else where_of(where)
+    if not isinstance(found, Slice | Box | Polytope | Space):
+        raise InvalidInput(
+            f"a {type(found).__name__} has sides that are rounded, and a plane is cut exactly; give a box, a polytope, "
+            "a `Slice` or `Space(2)`"
+        )
+    return found
+
+
+def plane(network: Network, where: Input | Where, *, tolerance: float = TOLERANCE) -> Plane:
     """The cell complex of a network on a part of a plane.
 
     A face is a full-dimensional activation region, cut to the domain. V - E + F = 1, and no two faces share a pattern:
@@ -45,12 +62,12 @@ def plane(network: Network, where: Where, *, tolerance: float = TOLERANCE) -> Pl
     >>> plane(Network.chain([lines, relu], (2,)), Space(2)).faces
     11
     """
-    (found,) = _parts(network, where, tolerance, math.inf)
+    (found,) = _parts(network, cuttable(where), tolerance, math.inf)
     return found
 
 
 def plane_parts(
-    network: Network, where: Slice | Box | Polytope, *, budget: float = 2e8, tolerance: float = TOLERANCE
+    network: Network, where: Input | Slice | Box | Polytope, *, budget: float = 2e8, tolerance: float = TOLERANCE
 ) -> Iterator[Plane]:
     """The complex of `plane` in parts that fit the memory: every face is in one of them, whole.
 
@@ -69,9 +86,10 @@ def plane_parts(
     >>> len(parts) > 1, sum(part.faces for part in parts)
     (True, 1681)
     """
-    if isinstance(where, Space):
+    chosen = cuttable(where)
+    if isinstance(chosen, Space):
         raise InvalidInput("all of R^2 is cut as a whole, for its parts meet at infinity; give a box, or use `plane`")
-    return _parts(network, where, tolerance, budget)
+    return _parts(network, chosen, tolerance, budget)
 
 
 def _parts(network: Network, where: Where, tolerance: float, budget: float) -> Iterator[Plane]:
@@ -115,7 +133,7 @@ def _answer(network: Network, basis: Basis, disk: Complex, unbounded: bool) -> P
     )
 
 
-def decision_plane(network: Network, where: Where, *, tolerance: float = TOLERANCE) -> Plane:
+def decision_plane(network: Network, where: Input | Where, *, tolerance: float = TOLERANCE) -> Plane:
     """The complex cut once more where the largest output changes; of one output where it passes 0.
 
     `boundary()` of it are the edges of the decision boundary, exactly: on each two outputs tie and no other is larger.
@@ -162,8 +180,8 @@ def _within(disk: Complex, row: FloatArray, limit: float, number: int) -> Comple
     # the height is a column of its own, so that a new vertex is on the line exactly
     values = Rows(np.column_stack([corners, corners @ row - limit]))
 
-    def settle(rows: FloatArray, which: object, line: object) -> None:
-        rows[which, 2] = 0.0  # type: ignore[index]
+    def settle(rows: FloatArray, which: IntArray, line: IntArray) -> None:
+        rows[which, 2] = 0.0
 
     Cut(disk, values, Lines(lambda rows: rows[:, 2:], settle, np.array([slack]), bit)).run()
     disk.live = {"": values.all[:, :2].copy()}

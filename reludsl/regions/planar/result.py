@@ -11,6 +11,7 @@ from reludsl.backend import FloatArray, IntArray
 from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray
 from reludsl.network import Network
+from reludsl.regions.edges import patterns_at, unit_layers
 from reludsl.regions.equal import Maps
 from reludsl.regions.forms import Basis, Form, exact_output, forms
 from reludsl.regions.units import Plan, Words, plan
@@ -257,11 +258,7 @@ class Plane:
 
 def pieces_at(plan: Plan, x: FloatArray) -> IntArray:
     """The piece of every unit at some inputs: (m, inputs) -> (m, units)."""
-    network = plan.network
-    values = network.values(x)
-    empty = np.zeros((len(values[network.output]), 0), dtype=np.int64)
-    nodes = (network.by_name[part.name] for part in plan.parts)
-    return np.concatenate([empty, *(n.layer.piece(network.gather(n, values)) for n in nodes)], axis=1)  # type: ignore[attr-defined]
+    return patterns_at(unit_layers(plan.network), plan.network, plan.network.values(x))
 
 
 def _rows_in(rows: Words, table: Words) -> IntArray:
