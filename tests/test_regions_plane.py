@@ -454,6 +454,7 @@ def test_decision_boundary_is_where_two_outputs_tie() -> None:
     assert values[:, -1] == pytest.approx(values[:, -2], abs=1e-9)
     ahead = pieces_at(found.network, found.inputs(found.centres))[:, -1]
     assert (ahead[found.left[border]] != ahead[found.right[border]]).all()
+    assert (found.classes == ahead).all()
     x = np.random.default_rng(0).uniform(-5, 5, (50_000, 2))
     share = np.bincount(network(x).argmax(axis=1), minlength=4) / 500
     assert np.bincount(ahead, found.areas, minlength=4) == pytest.approx(share, abs=1.0)
@@ -465,6 +466,7 @@ def test_decision_boundary_of_one_output_is_its_zero_line() -> None:
     layers = [node.layer for node in drawn((2, 15, 1), 8, "normal").nodes][:-1]
     network = Network.chain(layers, (2,))
     found = decision_plane(network, SQUARE)
+    assert (found.classes == (network(found.inputs(found.centres))[:, 0] > 0)).all()
     ends = found.segments(found.boundary()).reshape(-1, 2)
     assert network(found.inputs(ends)) == pytest.approx(np.zeros((len(ends), 1)), abs=1e-12)
 

@@ -42,7 +42,7 @@ def plot_plane(
     """
     filled, values = found, None
     if decision is not None and colouring is Colouring.CLASS:
-        filled, values = decision, _winner(decision)
+        filled, values = decision, decision.classes
     vertices, offsets = filled.polygons()
     inner = np.flatnonzero(found.right >= 0)
     return plot_regions(
@@ -57,12 +57,6 @@ def plot_plane(
         labels=labels,
         axes=axes,
     )
-
-
-def _winner(decision: Plane) -> IntArray:
-    """(faces,) the class of each: which output the last unit copies, or whether the only one is positive."""
-    chunks = np.array_split(np.arange(decision.faces), 1 + decision.faces // CHUNK)
-    return np.concatenate([decision.pieces(chunk)[:, -1] for chunk in chunks])
 
 
 def _values(found: Plane, colouring: Colouring) -> npt.NDArray[Any]:

@@ -225,7 +225,15 @@ class Plane:
 
     @cached_property
     def classes(self) -> IntArray:
-        """(faces,) the largest output in the middle of each face; of one output whether it is positive."""
+        """(faces,) the largest output in the middle of each face; of one output whether it is positive.
+
+        Of a network that ends in one unit, as that of a `decision_plane` does, the piece of that unit: which output the
+        maximum copies on all of the face.
+        """
+        ends = self.plan.parts[-1:]
+        if ends and ends[0].name == self.network.output and ends[0].size == 1:
+            chunks = np.array_split(np.arange(self.faces), 1 + self.faces * self.plan.units // CHUNK)
+            return np.concatenate([self.pieces(chunk)[:, -1] for chunk in chunks])
         step = max(1, CHUNK // self.network.input_size)
         centres = self.centres
         values = np.concatenate(
