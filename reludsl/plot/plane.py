@@ -14,9 +14,6 @@ from reludsl.plot.regions import Colouring, plot_regions
 from reludsl.regions.lines import Lines
 from reludsl.regions.planar import Plane
 
-CHUNK = 10_000
-"""Faces whose units are looked at once."""
-
 
 def plot_plane(
     found: Plane,
