@@ -120,9 +120,10 @@ def main() -> None:
             print(f"{node.name}: {inactive} stably inactive, {active} stably active; {weights}")
         box = after
     write_onnx(net, folder / "digits.onnx")
-    stream = io.BytesIO()
-    np.savez_compressed(stream, images=test_images.astype(np.float32), labels=test_labels.astype(np.uint8))
-    write_atomically(folder / "digits.npz", stream.getvalue())
+    for name, held, named in (("digits", test_images, test_labels), ("digits_train", images, labels)):
+        stream = io.BytesIO()
+        np.savez_compressed(stream, images=held.astype(np.float32), labels=named.astype(np.uint8))
+        write_atomically(folder / f"{name}.npz", stream.getvalue())
 
 
 if __name__ == "__main__":

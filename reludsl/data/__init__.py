@@ -4,8 +4,9 @@
 |---|---|
 | `digits.onnx` | 64-48-32-10 ReLU network for 8 x 8 digits, range [0, 1], 98.6 % of the test images right |
 | `digits.npz` | the 360 test images: `images` (360, 64) float32 in [0, 1], `labels` (360,) |
+| `digits_train.npz` | the 1,437 training images, in the same form |
 
-Both are made by `benchmarks/train_digits.py` from the digits of scikit-learn (UCI, optical recognition of
+All are made by `benchmarks/train_digits.py` from the digits of scikit-learn (UCI, optical recognition of
 handwritten digits, CC BY 4.0).
 """
 
