@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -228,18 +229,31 @@ def test_probes_runs_sum_what_rationals_find(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_processes_failure_of_a_helper_is_raised() -> None:
-    class Queue(list[object]):
-        def put(self, item: object) -> None:
-            self.append(item)
-
-        def get(self) -> object:
-            raise SolverFailed("two proofs contradict each other")
+    def contradicted() -> None:
+        raise SolverFailed("two proofs contradict each other")
 
     network = random_network((3, 4), seed=0)
     wanted = np.full(unit_count(unit_layers(network)), -1)
-    done = Queue()
-    processes._reported(Task(network, Box.full(-1, 1, (3,)), wanted, True, plugins.default(), 0), Queue(), done)
-    assert [type(message) for message in done] == [SolverFailed]
+    said: list[object] = []
+    task = Task(network, Box.full(-1, 1, (3,)), wanted, True, plugins.default(), 0)
+    processes._reported(task, contradicted, said.append)
+    assert [type(message) for message in said] == [SolverFailed]
+
+
+@pytest.mark.slow
+def test_processes_killed_helper_ends_the_count_with_a_lower_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    hired = processes._hired
+
+    def doomed(task: Task) -> processes.Helper:
+        helper = hired(task)
+        threading.Timer(3.0, helper.process.kill).start()
+        return helper
+
+    monkeypatch.setattr(processes, "_hired", doomed)
+    found = count(random_network((40, 14, 14), seed=1), Box.full(-1, 1, (40,)), method="cells", processes=2)
+    assert not found.complete
+    assert "died" in found.note
+    assert found.lower < found.upper
 
 
 @pytest.mark.slow

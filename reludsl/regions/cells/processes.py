@@ -1,18 +1,19 @@
 """The same enumeration by several processes: cells of a front are handed out, each is searched by itself.
 
-Cells have nothing to do with each other, so that the number does not depend on who searches which, or when. Batches
-come back through a queue of bounded length: who reads slowly slows the search down, and memory stays flat.
+Cells have nothing to do with each other, so that the number does not depend on who searches which, or when. Every
+process has a pipe of its own: nobody waits for a lock that another took to its grave, and the end of one is seen as the
+end of its pipe, even in the middle of a message. Who reads slowly slows the search down, and memory stays flat.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
-import queue
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,11 +24,14 @@ from reludsl.regions.cells.nodes import Nodes
 from reludsl.regions.cells.search import Search
 from reludsl.regions.found import Regions
 
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
 SHARES = 48
 """Jobs for each process: with many small ones the last to end is soon alone."""
 
-AHEAD = 8
-"""Batches that may wait for their reader."""
+TICK = 1.0
+"""Seconds between two looks at the clock: a wait without end cannot be interrupted on every system."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +45,9 @@ class Job:
 
 def in_processes(work: Enumeration, processes: int) -> Iterator[Regions]:
     """Iterate over an enumeration with the help of other processes; what it says at the end is as for one process."""
+    # imported late: most counts need no second process
+    from multiprocessing.connection import wait
+
     began = time.perf_counter()
     task, frame = work.task, work.task.frame()
     search = task.search(frame)
@@ -50,52 +57,60 @@ def in_processes(work: Enumeration, processes: int) -> Iterator[Regions]:
     work.told(search)
     if search.apart:
         yield work.outlying(search.apart)
-    # spawned, not forked: a forked process inherits the locks of solver threads that it has not
-    context = multiprocessing.get_context("spawn")
-    todo, done = context.Queue(), context.Queue(AHEAD)
-    # jobs that nobody takes any more must not keep this process from its end
-    todo.cancel_join_thread()
-    for job in [*jobs, *([None] * processes)]:
-        todo.put(job)
-    helpers = [context.Process(target=_help, args=(task, todo, done), daemon=True) for _ in range(processes)]
-    ended = 0
+    helpers: list[Helper] = []
     try:
-        for helper in helpers:
-            helper.start()
-        while ended < len(helpers):
-            left = None if work.time_limit is None else work.time_limit - (time.perf_counter() - began)
-            if left is not None and left <= 0:
+        helpers.extend(_hired(task) for _ in range(processes))
+        at_work: list[Any] = [helper.pipe for helper in helpers]
+        while at_work:
+            left = TICK if work.time_limit is None else work.time_limit - (time.perf_counter() - began)
+            if left <= 0:
                 work.note = OUT_OF_TIME
                 break
-            try:
-                message = done.get(timeout=1.0 if left is None else min(left, 1.0))
-            except queue.Empty:
-                # one that was killed may have taken a lock with it, which the others wait for
-                broken = any(helper.exitcode not in (None, 0) for helper in helpers)
-                if (broken or not any(helper.is_alive() for helper in helpers)) and done.empty():
+            ready: list[Any] = wait(at_work, min(left, TICK))
+            for pipe in ready:
+                try:
+                    message = pipe.recv()
+                    if message is None:
+                        pipe.send(jobs.pop(0) if jobs else None)
+                except (EOFError, OSError):
                     work.note = "a process that searched died"
-                    break
-                continue
-            if isinstance(message, Exception):
-                raise message
-            if isinstance(message, Enumeration):
-                ended += 1
-                _take(work, message)
-            else:
-                work.found += len(message[0])
-                yield Regions(task.network, *message)
+                    return
+                if isinstance(message, Exception):
+                    raise message
+                if isinstance(message, Enumeration):
+                    at_work.remove(pipe)
+                    _take(work, message)
+                elif message is not None:
+                    work.found += len(message[0])
+                    yield Regions(task.network, *message)
         else:
             work.complete = True
     except KeyboardInterrupt:
         work.note = INTERRUPTED
     finally:
-        started = [helper for helper in helpers if helper.pid is not None]
-        for helper in started:
-            helper.terminate()
-        for helper in started:
-            helper.join()
-        # jobs that nobody takes any more would keep this process from ending
-        todo.cancel_join_thread()
+        for helper in helpers:
+            helper.process.terminate()
+        for helper in helpers:
+            helper.process.join()
+            helper.pipe.close()
+
+
+class Helper(NamedTuple):
+    """A process that searches, and this end of its pipe."""
+
+    process: Any
+    pipe: Connection
+
+
+def _hired(task: Task) -> Helper:
+    # spawned, not forked: a forked process inherits the locks of solver threads that it has not
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_help, args=(task, there), daemon=True)
+    process.start()
+    # the pipe ends when the process does
+    there.close()
+    return Helper(process, here)
 
 
 def _jobs(search: Search) -> Iterator[Job]:
@@ -108,33 +123,44 @@ def _jobs(search: Search) -> Iterator[Job]:
                 yield Job(layer, replace(one, pool=np.arange(inside.size)[None]), search.points.u[inside])
 
 
-def _help(task: Task, todo: Any, done: Any) -> None:
-    """What a process does. An interrupt is for the one that handed the jobs out."""
+def _help(task: Task, pipe: Connection) -> None:
+    """What a process does. An interrupt is for the one that hands the jobs out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _reported(task, todo, done)
+    # nobody is left to be told
+    with contextlib.suppress(BrokenPipeError):
+        _reported(task, lambda: _asked(pipe), pipe.send)
 
 
-def _reported(task: Task, todo: Any, done: Any) -> None:
+def _asked(pipe: Connection) -> Job | None:
+    """The next job; None where there are no more."""
+    pipe.send(None)
+    job: Job | None = pipe.recv()
+    return job
+
+
+def _reported(task: Task, next_job: Callable[[], Job | None], say: Callable[[Any], None]) -> None:
     """Search jobs until there are none; what goes wrong is raised where the results are read."""
     try:
-        _search(task, todo, done)
+        _search(task, next_job, say)
+    except BrokenPipeError:
+        raise
     except Exception as error:
-        done.put(error)
+        say(error)
 
 
-def _search(task: Task, todo: Any, done: Any) -> None:
+def _search(task: Task, next_job: Callable[[], Job | None], say: Callable[[Any], None]) -> None:
     frame = task.frame()
     said = Enumeration(task)
-    while (job := todo.get()) is not None:
+    while (job := next_job()) is not None:
         search = task.search(frame)
         resumed = search.resumed(job.layer, job.nodes, job.points)
         for found in by_one_thread(said.checked(frame, cells) for cells in resumed):
-            done.put((found.patterns, found.witnesses))
+            say((found.patterns, found.witnesses))
         said.told(search)
         if search.apart:
             found = said.outlying(search.apart)
-            done.put((found.patterns, found.witnesses))
-    done.put(said)
+            say((found.patterns, found.witnesses))
+    say(said)
 
 
 def _take(work: Enumeration, said: Enumeration) -> None:
