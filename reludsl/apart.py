@@ -24,6 +24,9 @@ __all__ = ["OutOfTime", "apart"]
 T = TypeVar("T")
 Ask = Callable[[Any], Any]
 
+_TICK = 1.0
+"""Seconds between two looks: a signal that arrives just before a wait without end would be heard at its end."""
+
 _FORKING = threading.Lock()
 """A child that inherits the pipe of another one would keep it open after the other's end."""
 
@@ -79,8 +82,11 @@ def apart(call: Callable[[Ask], T], seconds: float | None = None, answer: Ask | 
 
 def _await(here: Connection, end: float | None, answer: Ask) -> Any:
     while True:
-        if not here.poll(None if end is None else max(end - time.monotonic(), 0.0)):
-            raise OutOfTime("the time is over, and the call had not ended")
+        left = _TICK if end is None else max(end - time.monotonic(), 0.0)
+        if not here.poll(min(left, _TICK)):
+            if left <= _TICK and end is not None:
+                raise OutOfTime("the time is over, and the call had not ended")
+            continue
         try:
             kind, content = here.recv()
         except (EOFError, ConnectionError) as problem:

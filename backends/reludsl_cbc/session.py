@@ -3,9 +3,10 @@
 A start and a callback stay inside CBC's model after the solve that they were meant for (the callback as a
 pointer to freed memory). Solves that use one run on a fresh copy, which is thrown away afterwards.
 
-An integer solve runs in a process of its own (`reludsl.backend.apart`): CBC's tree cannot be interrupted, its
-limit is looked at when it likes, and what crashes is that process alone. An LP runs in place: Clp keeps its limit,
-and it puts a handler of its own on SIGINT, which ends the LP as "truncated" and keeps the signal from Python.
+An integer solve and a large LP run in a process of their own (`reludsl.backend.apart`): CBC's tree cannot be
+interrupted, its limit is looked at when it likes, and what crashes is that process alone. A small LP runs in place, on
+the basis of the one before: Clp keeps its limit, and it puts a handler of its own on SIGINT, which ends the LP as
+"truncated" and keeps the signal from Python. An interrupt that comes before Clp iterates is lost, though.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from reludsl_cbc.events import NodeEvents
 from reludsl_cbc.lazy import Endless, Incumbents, LazyRows, Overtaken, Stopped
 from reludsl_cbc.model import CbcModel
 
+_SMALL = 200_000
+"""Entries up to which an LP runs in place: it ends soon, whoever interrupts."""
 _TOLERANCE = 1e-5
 """Relative violation of a row above which CBC's point, and with it the whole answer, is distrusted."""
 
@@ -230,8 +233,8 @@ class CbcSession:
         return _Run(answer, [], False, events.untranslated)
 
     def _run(self, asked: _Solve, on_point: OnPoint | None) -> _Run:
-        """Run CBC, an integer solve in a process of its own, where `on_point` reaches back into this one."""
-        if asked.relax:
+        """Run CBC, but for small LPs in a process of its own, where `on_point` reaches back into this one."""
+        if asked.relax and self._rows.matrix.nnz <= _SMALL:
             return self._work(asked, lambda message: None)
         # The limit is CBC's to keep; this is for when it does not.
         left = _left(asked.time_limit, asked.began)
