@@ -18,6 +18,7 @@ from reludsl.answer import Verdict
 from reludsl.bench import Query, Summary
 from reludsl.bounds import Bounds
 from reludsl.compare import Comparison, Row
+from reludsl.expressivity import Trajectory
 from reludsl.network import INPUT, Network
 from reludsl.plugins import BackendInfo
 from reludsl.regions import definition as kinds
@@ -267,6 +268,23 @@ def plane_table(name: str, found: Plane, known: RegionCount | None, seconds: flo
     notes = [known.note if known is not None else "", "" if out is None else f"picture: {out}"]
     lines = [Text(note, style="dim") for note in notes if note]
     return _listed(f"{name}: {found.faces:,} activation regions in the plane", rows, *lines)
+
+
+def trajectory_table(name: str, found: Trajectory, seconds: float, out: Path | None) -> RenderableType:
+    """One line per stop: the length there, how much it grew, and how often the units of that layer switched."""
+    table = _table("layer", "length", "growth", "transitions")
+    switched = dict(zip(found.layers, found.by_layer[0].tolist()))
+    growth = [float("nan"), *found.growth[0].tolist()]
+    for stop, length, ratio in zip(found.stops, found.lengths[0].tolist(), growth):
+        count = f"{switched[stop]:,}" if stop in switched else ""
+        table.add_row(stop, f"{length:.6g}", "" if np.isnan(ratio) else f"{ratio:.3f}", count)
+    lines = [Text(f"{seconds:.2f} s", style="dim")]
+    if found.length_errors is not None:
+        lines.append(Text(f"lengths are off by at most {found.length_errors.max():.1g}", style="dim"))
+    if out is not None:
+        lines.append(Text(f"picture: {out}", style="dim"))
+    total = int(found.transitions[0])
+    return _titled(f"{name}: {total:,} transition{'' if total == 1 else 's'}", table, *lines)
 
 
 def _listed(title: str, rows: Mapping[str, str], *lines: RenderableType) -> RenderableType:

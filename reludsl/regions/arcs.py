@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.errors import InvalidInput
-from reludsl.layers import Activation, AffineLayer, MaxLayer, elementwise
+from reludsl.layers import Activation, AffineLayer, Layer, MaxLayer, elementwise
 from reludsl.network import INPUT, Network
-from reludsl.regions.forms import Basis, forms, held
+from reludsl.regions.ellipse import ellipse_lengths
 from reludsl.regions.path import CLOSE, Path
 from reludsl.regions.sweep import Events
 from reludsl.regions.units import TOLERANCE, Part, Plan, plan
@@ -32,46 +33,36 @@ class Arcs(Path):
 
     Args:
         centre, cosine, sine: (curves, inputs) c, a and b.
+        measured, errors: (curves, stops) what `lengths` and `length_errors` give.
     """
 
     centre: FloatArray
     cosine: FloatArray
     sine: FloatArray
+    measured: FloatArray
+    errors: FloatArray
 
     def at(self, point: IntArray) -> FloatArray:
         """The input at some points, by number: (m, inputs)."""
-        return self._at(self.chain[point], self.s[point])
+        return self.at_angles(self.chain[point], self.s[point])
 
-    def _at(self, curve: IntArray, angle: FloatArray) -> FloatArray:
+    def at_angles(self, curve: IntArray, angle: FloatArray) -> FloatArray:
+        """The input of some curves at some angles: (m, inputs)."""
         cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
         return np.asarray(self.centre[curve] + cos * self.cosine[curve] + sin * self.sine[curve])
 
-    def lengths(self, order: int = 8) -> FloatArray:
-        """(curves, nodes with units + 2) how long the curve is at the input, behind every node with units, and at the
-        output, in the Euclidean norm: Gauss's rule on every piece, where the speed is smooth.
-
-        Args:
-            order: of the rule.
+    def lengths(self) -> FloatArray:
+        """(curves, stops) how long the curve is at every stop (see `Plan.stops`), in the Euclidean norm: of every piece
+        the arc of an ellipse, an elliptic integral (see `reludsl.regions.ellipse`).
         """
-        left, right, chain = self.stretches
-        pieces = self.pieces_of(np.arange(len(left)))
-        split = self.plan.split(pieces)
-        total = np.zeros((self.curves, len(self.plan.parts) + 2))
-        weight = np.zeros((1, 1))
-        for node, share in zip(*np.polynomial.legendre.leggauss(order)):
-            half = 0.5 * (self.s[right] - self.s[left])
-            angle = self.s[left] + (1 + node) * half
-            speed = np.cos(angle)[:, None] * self.sine[chain] - np.sin(angle)[:, None] * self.cosine[chain]
-            at = [speed]
-            for part, form in forms(self.plan, Basis(speed[:, None, :], np.zeros(1)), pieces):
-                if part is None:
-                    at.append(form.value[:, 0])
-                else:
-                    layer = self.network.by_name[part.name].layer
-                    at.append(held(layer, form, split[part.number], weight)[0][:, 0])
-            for k, v in enumerate(at):
-                total[:, k] += np.bincount(chain, share * half * np.linalg.norm(v, axis=1), self.curves)
-        return total
+        return self.measured
+
+    def length_errors(self) -> FloatArray:
+        """(curves, stops) what the lengths may be off by: the rounding of coefficients and integrals, propagated.
+
+        Where a breakpoint stands is rounded too, by about 1e-15; that is not in it.
+        """
+        return self.errors
 
 
 def arc(
@@ -135,6 +126,8 @@ def arc(
         centre=c,
         cosine=a,
         sine=b,
+        measured=np.concatenate([np.stack(sweep.lengths, axis=1) for sweep in found]),
+        errors=np.concatenate([np.stack(sweep.errors, axis=1) for sweep in found]),
     )
 
 
@@ -146,6 +139,8 @@ class _Arcs:
         live: (intervals, 3, n) A, B and C, by node.
         left, right: the angles of every interval.
         number: of the point on its left.
+        slack: (n,) what each element of any A and B may be off by, by node.
+        lengths, errors: (arcs,) at every stop, one after the other; as in `Sweep`, of the intervals by then.
     """
 
     plan: Plan
@@ -162,6 +157,9 @@ class _Arcs:
     born: int = field(init=False)
     start: IntArray = field(init=False)
     events: list[Events] = field(init=False, default_factory=list)
+    slack: dict[str, FloatArray] = field(init=False)
+    lengths: list[FloatArray] = field(init=False, default_factory=list)
+    errors: list[FloatArray] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         count = len(self.centre)
@@ -170,6 +168,8 @@ class _Arcs:
         self.chain = np.arange(count)
         self.number, self.born = np.arange(count), count
         self.start = np.zeros((count, self.plan.units), dtype=np.int64)
+        self.slack = {INPUT: np.zeros(self.plan.network.input_size)}
+        self._measure(INPUT)
 
     def run(self) -> tuple[FloatArray, IntArray, Events]:
         """The angles of all points, how many each arc has, and what happens at them."""
@@ -179,6 +179,9 @@ class _Arcs:
             given = network.gather(node, self.live)
             self.live = {name: self.live[name] for name in step.kept}
             if isinstance(layer, AffineLayer):
+                reach = np.abs(given[:, :2]).max(axis=(0, 1))
+                lost = network.gather(node, self.slack)
+                slack = numeric.inflated(layer.absolute(lost)) + layer.rounding(reach + lost)
                 value = layer.apply(given.reshape(-1, given.shape[-1])).reshape(len(given), 3, -1)
                 value = value + np.array([[0.0], [0.0], [1.0]]) * layer.bias
             else:
@@ -190,7 +193,10 @@ class _Arcs:
                     assert elementwise(layer)
                     value = self._activation(layer, step.part)
                 del self.live[""]
-            self.live[node.name] = value
+                slack = self._slack_behind(layer, network.gather(node, self.slack), value)
+            self.live[node.name], self.slack[node.name] = value, slack
+            if node.name in self.plan.stops:
+                self._measure(node.name)
         count = np.bincount(self.chain)
         last = np.cumsum(count)
         s = np.insert(self.left, last, self.angles[1])
@@ -203,6 +209,21 @@ class _Arcs:
             count + 1,
             Events(place[every.point][order], *(c[order] for c in (every.unit, every.before, every.after))),
         )
+
+    def _measure(self, name: str) -> None:
+        value = self.live[name]
+        length, error = ellipse_lengths(value[:, 0], value[:, 1], self.left, self.right, self.slack[name])
+        for found, values in ((self.lengths, length), (self.errors, error)):
+            found.append(np.bincount(self.chain, values, len(self.centre)).astype(np.float64, copy=False))
+
+    def _slack_behind(self, layer: Layer, lost: FloatArray, value: FloatArray) -> FloatArray:
+        """What the coefficients of a layer of units may be off by, on the pieces that they are on."""
+        if isinstance(layer, MaxLayer):
+            return np.asarray(lost[layer.windows].max(axis=1))
+        assert elementwise(layer)
+        steepest = np.abs(layer.slopes_at(lost.size)).max(axis=0)
+        rounded = 2 * numeric.UNIT * np.abs(value[:, :2]).max(axis=(0, 1)) + numeric.underflow(1)
+        return np.asarray(numeric.inflated(steepest * lost) + rounded)
 
     def _activation(self, layer: Activation, part: Part) -> FloatArray:
         breaks = layer.breaks_at(part.size)

@@ -34,11 +34,13 @@ class Lines(Path):
             nodes -d, x and d, of which the outer ones are directions.
         whole: whether they are such lines.
         outputs: (points, outputs) the network's value at the points.
+        measured: (curves, stops) what `lengths` gives; without meaning for whole lines.
     """
 
     nodes: FloatArray
     whole: bool
     outputs: FloatArray
+    measured: FloatArray
 
     @property
     def t(self) -> FloatArray:
@@ -87,23 +89,15 @@ class Lines(Path):
         return (first, second) if self.whole else (second - first, first)
 
     def lengths(self) -> FloatArray:
-        """(curves, nodes with units + 2) how long the curve is at the input, behind every node with units, and at the
-        output, in the Euclidean norm (Raghu et al. 2017, section 2.1).
+        """(curves, stops) how long the curve is at every stop (see `Plan.stops`), in the Euclidean norm: the sum of its
+        affine pieces (Raghu et al. 2017, section 2.1).
 
         Raises:
             InvalidInput: of a whole line, which has no length.
         """
         if self.whole:
             raise InvalidInput("a whole line is infinitely long; give its two ends to `line`")
-        values = self.network.values(self.at(np.arange(len(self.s))))
-        inside = self.chain[1:] == self.chain[:-1]
-        return np.stack(
-            [
-                np.bincount(self.chain[1:][inside], np.linalg.norm(np.diff(value, axis=0)[inside], axis=1), self.curves)
-                for value in (values[name] for name in (INPUT, *(p.name for p in self.plan.parts), self.network.output))
-            ],
-            axis=1,
-        )
+        return self.measured
 
     def counts(self, definition: Definition = Definition.ACTIVATION) -> IntArray:
         """(curves,) how many regions of this kind each curve meets in more than a point.
@@ -283,4 +277,5 @@ def _joined(network: Network, nodes: FloatArray, whole: bool, found: list[tuple[
         nodes=nodes,
         whole=whole,
         outputs=np.concatenate([sweep.live[network.output] for sweep, _ in found]),
+        measured=np.concatenate([np.stack(sweep.lengths, axis=1) for sweep, _ in found]),
     )

@@ -94,23 +94,51 @@ class Path:
         return int((self._steps & (gap <= CLOSE)).sum())
 
     @cached_property
-    def stretches(self) -> Stretches:
-        """The pieces, in order: neighbours differ in some unit."""
+    def _long(self) -> Stretches:
+        """From one knot of a curve to the next, where there is a way between."""
         knots = self._knots
         long = self._steps & (np.diff(self.s[knots]) > CLOSE)
-        left, right = knots[:-1][long], knots[1:][long]
-        chain = self.chain[left]
-        # units that change and change back within no length change nothing
+        return Stretches(knots[:-1][long], knots[1:][long], self.chain[knots[:-1][long]])
+
+    @cached_property
+    def _changes(self) -> tuple[IntArray, IntArray]:
+        """Ways, by number, at whose beginning a unit has another piece than before, and the unit.
+
+        Units that change and change back within no length change nothing.
+        """
+        left, _, chain = self._long
         ahead = np.searchsorted(left, self.point)
         inner = ahead < len(left)
         inner[inner] = chain[ahead[inner]] == self.chain[self.point[inner]]
-        key = ahead[inner] * max(1, self.plan.units) + self.unit[inner]
-        met, which = np.unique(key, return_inverse=True)
+        units = max(1, self.plan.units)
+        met, which = np.unique(ahead[inner] * units + self.unit[inner], return_inverse=True)
         change = np.bincount(which, (self.after - self.before)[inner], minlength=met.size)
+        way, unit = np.divmod(met[change != 0], units)
+        return way, unit
+
+    @cached_property
+    def _begins(self) -> BoolArray:
+        """Whether a piece begins with each way."""
+        chain = self._long.chain
         begins = np.concatenate([[True], chain[1:] != chain[:-1]])
-        begins[met[change != 0] // max(1, self.plan.units)] = True
-        last = np.concatenate([np.flatnonzero(begins)[1:], [len(left)]]) - 1
-        return Stretches(left[begins], right[last], chain[begins])
+        begins[self._changes[0]] = True
+        return begins
+
+    @cached_property
+    def stretches(self) -> Stretches:
+        """The pieces, in order: neighbours differ in some unit."""
+        left, right, chain = self._long
+        last = np.concatenate([np.flatnonzero(self._begins)[1:], [len(left)]]) - 1
+        return Stretches(left[self._begins], right[last], chain[self._begins])
+
+    @cached_property
+    def switches(self) -> tuple[IntArray, IntArray]:
+        """(switches,) each: the piece, by number, at whose beginning a unit leaves the piece it had before, and the
+        unit. The first piece of a curve has none."""
+        way, unit = self._changes
+        chain = self._long.chain
+        inside = (way > 0) & (chain[way] == chain[way - 1])
+        return (np.cumsum(self._begins) - 1)[way[inside]], unit[inside]
 
     @property
     def pieces(self) -> IntArray:

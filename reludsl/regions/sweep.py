@@ -52,6 +52,8 @@ class Sweep:
         number: in which order the points came to be.
         weight: gives w from s for homogeneous coordinates.
         start: piece of every unit at the beginning of every chain.
+        lengths: of every chain at every stop, one after the other. Behind a node with units its value is affine between
+            the points that there are by then, so that their distances add up to the length.
     """
 
     plan: Plan
@@ -64,6 +66,7 @@ class Sweep:
     born: int = field(init=False)
     start: IntArray = field(init=False)
     events: list[Events] = field(init=False, default_factory=list)
+    lengths: list[FloatArray] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.born = len(self.s)
@@ -79,6 +82,7 @@ class Sweep:
         network = self.plan.network
         scales = Scales(network, self.w)
         scales.note(INPUT, None, self.live[INPUT])
+        self._measure(self.live[INPUT])
         for step in self.plan.steps:
             node, layer = step.node, step.node.layer
             scale = scales.of(node)
@@ -97,7 +101,16 @@ class Sweep:
                 del self.live[_GIVEN]
             scales.note(node.name, layer, value, scale)
             self.live[node.name] = value
+            if step.part is not None or node.name == network.output:
+                self._measure(value)
         return Events.joined(self.events)
+
+    def _measure(self, value: FloatArray) -> None:
+        step = np.diff(value, axis=0)
+        inside = self.chain[1:] == self.chain[:-1]
+        distance = np.sqrt(np.einsum("ij,ij->i", step, step))
+        summed = np.bincount(self.chain[1:][inside], distance[inside], len(self.start))
+        self.lengths.append(summed.astype(np.float64, copy=False))
 
     # --- activations --------------------------------------------------------------------------------------------
 

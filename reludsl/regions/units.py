@@ -85,6 +85,12 @@ class Plan:
     def bits(self) -> int:
         return self.parts[-1].bit + self.parts[-1].bits if self.parts else 0
 
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Where lengths of curves are taken: the input, every node with units, and the output where that is none."""
+        named = (INPUT, *(part.name for part in self.parts))
+        return named if self.network.output in named else (*named, self.network.output)
+
     def pack(self, pieces: IntArray) -> Words:
         """Patterns (m, units) as words of 64 bits: (m, words)."""
         split = self.split(pieces)
