@@ -9,6 +9,7 @@ count = rd.regions.count(net, domain)              how many linear regions, prov
 answer = rd.maximize(net.trace(domain).pre[1][7])  a proved bound, and a witness that reaches the value
 """
 
+from reludsl import networks as networks
 from reludsl import regions as regions
 from reludsl.answer import Answer as Answer
 from reludsl.answer import Statistics as Statistics
