@@ -10,6 +10,7 @@ answer = rd.maximize(net.trace(domain).pre[1][7])  a proved bound, and a witness
 """
 
 from reludsl import expressivity as expressivity
+from reludsl import networks as networks
 from reludsl import regions as regions
 from reludsl.answer import Answer as Answer
 from reludsl.answer import Statistics as Statistics

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+import reludsl as rd
 from reludsl.backend import FloatArray
+from reludsl.domain import Box, Space
 from reludsl.errors import InvalidInput
 from reludsl.layers import Affine, relu
 from reludsl.layers.activations import hard_tanh
@@ -17,12 +19,15 @@ from reludsl.networks import (
     arrangement,
     gaussian_network,
     general_position,
+    maximal_1d,
     montufar_network,
+    product,
     random_network,
     sawtooth,
     serra_network,
     six_definitions,
 )
+from reludsl.regions import Definition, count_line, count_plane
 
 
 def _layers(network: Network) -> list[tuple[FloatArray, FloatArray]]:
@@ -99,6 +104,41 @@ def test_constructions_use_the_widths_that_were_asked_for() -> None:
         assert [stage.size for stage in network.hidden] == [5, 4, 3]
 
 
+@pytest.mark.parametrize("layers", range(1, 7))
+def test_maximal_1d_has_as_many_regions_as_its_widths_allow(layers: int) -> None:
+    network = maximal_1d(layers)
+    assert [stage.size for stage in network.hidden] == [3] * layers
+    for domain in (Space(1), Box([0], [4])):
+        count = count_line(network, domain)
+        assert (count.count, count.exact) == (4**layers, True)
+
+
+def test_maximal_1d_has_exact_weights() -> None:
+    for weight, bias in _layers(maximal_1d(5)):
+        assert not np.mod(8 * weight, 1).any()
+        assert not np.mod(8 * bias, 1).any()
+
+
+@pytest.mark.parametrize("definition", [Definition.ACTIVATION, Definition.CONNECTED, Definition.AFFINE])
+def test_product_multiplies_regions_of_every_definition(definition: Definition) -> None:
+    parts = (sawtooth(2), random_network((1, 4, 3), 5, outputs=2))
+    counts = [count_line(part, Space(1), definition) for part in parts]
+    whole = count_plane(product(*parts), Space(2), definition)
+    assert all(count.exact for count in (*counts, whole))
+    assert whole.count == counts[0].count * counts[1].count
+
+
+def test_product_takes_inputs_and_gives_outputs_one_after_the_other() -> None:
+    parts = (random_network((2, 5), 1, outputs=3), six_definitions(), random_network((1, 4, 4), 2))
+    x = np.random.default_rng(0).uniform(-1, 1, (50, 5))
+    expected = np.hstack([part(x[:, own]) for part, own in zip(parts, ([0, 1], [2, 3], [4]))])
+    np.testing.assert_array_equal(product(*parts)(x), expected)
+
+
+def test_random_is_the_short_name_of_random_network() -> None:
+    assert rd.networks.random is random_network
+
+
 def test_arrangement_is_one_layer() -> None:
     network = arrangement([[1.0, 2.0]], [3.0])
     np.testing.assert_array_equal(network(np.array([[1.0, 1.0], [-9.0, 1.0]])), [[6.0], [0.0]])
@@ -117,6 +157,8 @@ def test_arrangement_is_one_layer() -> None:
         lambda: montufar_network(3, (2, 4)),
         lambda: montufar_network(2, ()),
         lambda: serra_network(2, (5, 9)),
+        lambda: maximal_1d(0),
+        lambda: product(),
     ],
 )
 def test_sizes_that_make_no_network_are_refused(build: Callable[[], Network]) -> None:
