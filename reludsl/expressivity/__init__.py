@@ -1,5 +1,7 @@
 """What a network expresses: activation patterns along trajectories, lengths, densities of regions, errors of fit."""
 
+from reludsl.expressivity.approximation import SupDistance as SupDistance
+from reludsl.expressivity.approximation import sup_distance as sup_distance
 from reludsl.expressivity.image import Image as Image
 from reludsl.expressivity.image import image as image
 from reludsl.expressivity.intersections import Crossing as Crossing
@@ -8,6 +10,8 @@ from reludsl.expressivity.intersections import FirstLayer as FirstLayer
 from reludsl.expressivity.intersections import crossings as crossings
 from reludsl.expressivity.intersections import intersection_penalty as intersection_penalty
 from reludsl.expressivity.intersections import intersection_violations as intersection_violations
+from reludsl.expressivity.monomials import deep_monomial_size as deep_monomial_size
+from reludsl.expressivity.monomials import shallow_monomial_size as shallow_monomial_size
 from reludsl.expressivity.perturb import Parameters as Parameters
 from reludsl.expressivity.perturb import additive as additive
 from reludsl.expressivity.perturb import multiplicative as multiplicative

@@ -21,6 +21,7 @@ from reludsl.networks.folded import maximal_1d as maximal_1d
 from reludsl.networks.folded import montufar_network as montufar_network
 from reludsl.networks.folded import sawtooth as sawtooth
 from reludsl.networks.folded import serra_network as serra_network
+from reludsl.networks.folded import square as square
 
 random = random_network
 """`networks.random(...)` in short; by its long name it does not hide the module of the standard library."""

@@ -132,6 +132,34 @@ def maximal_1d(layers: int) -> Network:
     return serra_network(1, (3,) * layers)
 
 
+def square(m: int) -> Network:
+    """x - sum_{k=1}^{m} g_k(x) / 4^k, with g_k the k-fold tent: x^2 on [0, 1], interpolated at the multiples of 2^-m.
+
+    The error is 4^-(m+1), in the middle of each of the 2^m pieces. Three units to a layer: two of a tent, as in the
+    merged `sawtooth`, and one that carries the sum, which is not negative on [0, 1].
+
+    Source: Yarotsky, Error bounds for approximations with deep ReLU networks, 2017, proposition 2.
+
+    Args:
+        m: hidden layers.
+
+    Raises:
+        InvalidInput: m is not positive.
+
+    >>> square(2)(np.array([[0.0], [0.25], [0.375], [0.5], [1.0]])).ravel()
+    array([0.     , 0.0625 , 0.15625, 0.25   , 1.     ])
+    """
+    if m < 1:
+        raise InvalidInput(f"{m} tents make no network; give a number of at least 1")
+    bias = np.array([0.0, -0.5, 0.0])
+    layers: list[Layer] = [Affine(np.ones((3, 1)), bias), relu]
+    for k in range(1, m):
+        part = 0.25**k
+        layers += [Affine(np.array([[2.0, -4.0, 0.0], [2.0, -4.0, 0.0], [-2 * part, 4 * part, 1.0]]), bias), relu]
+    part = 0.25**m
+    return Network.chain([*layers, Affine(np.array([[-2 * part, 4 * part, 1.0]]), np.zeros(1))], (1,))
+
+
 @dataclass(frozen=True)
 class _Fold:
     """x -> offset + sum_k combination_k relu(weight_k x + bias_k), a zigzag."""

@@ -1,0 +1,273 @@
+"""sup |f - F| between proved bounds: known errors, dense sampling, exact vertices, and polynomials that are no fit."""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reludsl.backend import FloatArray
+from reludsl.domain import Box
+from reludsl.errors import InvalidInput
+from reludsl.exact import exactly
+from reludsl.expressivity import deep_monomial_size, shallow_monomial_size, sup_distance
+from reludsl.expressivity.bernstein import Terms, tables
+from reludsl.expressivity.simplices import Simplices, bounded, maximum
+from reludsl.layers import Affine, Layer, Max, relu
+from reludsl.layers.activations import hard_tanh
+from reludsl.network import Network
+from reludsl.networks import Initialisation, gaussian_network, random_network, sawtooth, square
+from reludsl.regions import line
+
+UNIT = Box([0.0], [1.0])
+PLANE = Box([-1.0, -0.5], [1.0, 1.5])
+
+
+def value(coefficients: FloatArray, x: FloatArray) -> FloatArray:
+    """Of a polynomial in one or two unknowns, (m, D) -> (m,)."""
+    c = coefficients.reshape(len(coefficients), -1)
+    powers = x[:, 0, None] ** np.arange(c.shape[0])
+    others = (x[:, 1, None] if x.shape[1] == 2 else np.ones((len(x), 1))) ** np.arange(c.shape[1])
+    return np.asarray(np.einsum("mj,jk,mk->m", powers, c, others))
+
+
+def grid(box: Box, count: int) -> FloatArray:
+    sides = [np.linspace(a, b, count) for a, b in zip(box.lower, box.upper)]
+    return np.stack([side.ravel() for side in np.meshgrid(*sides)], axis=1)
+
+
+def affine(slope: list[float], constant: float) -> Network:
+    """slope x + constant, through a layer of units that cut the domain and change nothing."""
+    n = len(slope)
+    first = Affine(np.vstack([np.eye(n), -np.eye(n)]), np.zeros(2 * n))
+    return Network.chain(
+        [first, relu, Affine(np.hstack([slope, np.negative(slope)])[None], np.array([constant]))], (n,)
+    )
+
+
+# --- what is known --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("m", [1, 2, 5, 9])
+def test_square_is_off_by_the_published_error(m: int) -> None:
+    found = sup_distance(square(m), [0, 0, 1], UNIT)
+    assert found.lower == 4.0 ** -(m + 1)
+    assert 0 <= found.upper - found.lower <= 2e-12
+    assert found.pieces == 2**m
+    assert (found.at * 2 ** (m + 1) % 2).item() == 1
+
+
+def test_sawtooth_in_both_forms_is_the_same_function() -> None:
+    found = sup_distance(sawtooth(4), sawtooth(4, merged=True), UNIT)
+    assert (found.lower, found.pieces) == (0.0, 16)
+    # |W| of 6 to a layer, where slopes are 2
+    assert found.upper <= 1e-9
+
+
+@pytest.mark.parametrize("coefficients", [[0.5, -2.0], [0.5], [[0.25, -1.0], [3.0, 0.0]]])
+def test_polynomial_of_degree_one_as_a_network_is_no_distance_away(coefficients: list[float]) -> None:
+    table = np.array(coefficients)
+    slope = [table[1, 0], table[0, 1]] if table.ndim == 2 else [*table[1:], 0.0][:1]
+    found = sup_distance(affine(slope, table.flat[0]), table, PLANE if table.ndim == 2 else UNIT)
+    assert found.lower == 0.0
+    assert found.upper <= 1e-12
+
+
+def test_maximum_in_the_middle_of_a_triangle_and_on_its_sides_is_found() -> None:
+    flat = affine([0.0, 0.0], 0.0)
+    bowl = sup_distance(flat, [[1.0, 0.0, -1.0], [0.0, 0.0, 0.0], [-1.0, 0.0, 0.0]], Box([-1, -1], [0.5, 0.5]))
+    assert (bowl.lower, bowl.at.tolist()) == (1.0, [0.0, 0.0])
+    saddle = sup_distance(affine([0.0, 0.0], 0.0), [[0.0, 0.0], [0.0, 1.0]], Box([-1.0, -2.0], [3.0, 2.0]))
+    assert saddle.lower == 6.0
+    ridge = sup_distance(flat, [[0.0, 0.0, -1.0], [1.0, 0.0, 0.0]], Box([-1.0, -0.5], [1.0, 1.5]))
+    assert ridge.lower == pytest.approx(3.25, abs=1e-15)
+    for found in (bowl, saddle, ridge):
+        assert found.upper - found.lower <= 1e-11
+
+
+# --- against other ways ---------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.lists(st.floats(-4, 4), min_size=1, max_size=7), st.booleans())
+def test_error_on_a_line_is_that_of_the_roots_of_the_derivative(seed: int, c: list[float], tanh: bool) -> None:
+    network = gaussian_network(
+        (1, 6, 6), seed, weight_scale=2.0, bias_scale=1.0, outputs=1, **({"activation": hard_tanh()} if tanh else {})
+    )
+    box = Box([-1.5], [2.0])
+    found = sup_distance(network, c, box)
+    pieces = line(network, box.lower, box.upper)
+    ends = pieces.at(np.arange(len(pieces.s))).ravel()
+    candidates = [ends]
+    for a, b in itertools.pairwise(ends):
+        if b - a > 1e-9:
+            slope = (network(np.array([b])) - network(np.array([a]))).item() / (b - a)
+            roots = np.polynomial.Polynomial(c).deriv() - slope
+            here = roots.roots().real if roots.degree() else np.zeros(0)
+            candidates.append(here[(here > a) & (here < b)])
+    x = np.concatenate(candidates)[:, None]
+    best = np.abs(value(np.array(c), x) - network(x).ravel()).max()
+    assert found.lower <= found.upper <= found.lower * (1 + 1e-9) + 1e-10
+    assert found.lower == pytest.approx(best, rel=1e-8, abs=1e-8)
+    assert found.upper >= best * (1 - 1e-12) - 1e-12
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 4).flatmap(lambda n: st.lists(st.floats(-2, 2), min_size=n * n, max_size=n * n)),
+)
+def test_error_in_a_plane_is_never_below_dense_sampling(seed: int, numbers: list[float]) -> None:
+    n = int(len(numbers) ** 0.5)
+    c = np.array(numbers).reshape(n, n)
+    network = random_network((2, 5, 5), seed, Initialisation.NORMAL, outputs=1)
+    found = sup_distance(network, c, PLANE, tolerance=1e-6)
+    x = grid(PLANE, 121)
+    sampled = np.abs(value(c, x) - network(x).ravel()).max()
+    assert sampled <= found.upper
+    assert found.lower <= found.upper <= found.lower * (1 + 1e-6) + 1e-9
+    assert PLANE.contains(found.at[None]).all()
+    exact = abs(
+        sum((Fraction(c[j, k]) * Fraction(found.at[0]) ** j * Fraction(found.at[1]) ** k
+             for j in range(n) for k in range(n)), Fraction(0))
+        - network.exact_values(exactly(found.at))[network.output][0]
+    )  # fmt: skip
+    assert Fraction(found.lower) <= exact <= Fraction(found.upper)
+
+
+def _rational_supremum(first: Network, second: Network, box: Box) -> Fraction:
+    """The largest difference at any crossing of lines that bound the pieces of one-layer networks, or of the box."""
+    lines = [(Fraction(1), Fraction(0), -Fraction(v)) for v in (box.lower[0], box.upper[0])]
+    lines += [(Fraction(0), Fraction(1), -Fraction(v)) for v in (box.lower[1], box.upper[1])]
+    for network in (first, second):
+        layer = network.nodes[0].layer
+        assert isinstance(layer, Affine)
+        lines += [tuple(exactly(row)) for row in np.column_stack([layer.dense, layer.bias])]
+    best = Fraction(0)
+    for (a, b, c), (d, e, f) in itertools.combinations(lines, 2):
+        det = a * e - b * d
+        if not det:
+            continue
+        x = np.array([(b * f - c * e) / det, (c * d - a * f) / det], dtype=object)
+        if all(Fraction(low) <= v <= Fraction(high) for low, v, high in zip(box.lower, x, box.upper)):
+            values = [network.exact_values(x)[network.output] for network in (first, second)]
+            best = max(best, *abs(values[0] - values[1]))
+    return best
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 5), st.integers(1, 2))
+def test_networks_differ_most_at_a_vertex_of_the_common_refinement(seed: int, units: int, outputs: int) -> None:
+    first = random_network((2, units), seed, Initialisation.NORMAL, outputs=outputs)
+    second = random_network((2, 3), seed + 1, Initialisation.NORMAL, outputs=outputs)
+    found = sup_distance(first, second, PLANE)
+    exact = _rational_supremum(first, second, PLANE)
+    assert Fraction(found.lower) <= exact <= Fraction(found.upper)
+    assert found.upper - found.lower <= 1e-11
+
+
+def test_networks_whose_breaks_meet_are_bounded_too() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        layers: list[list[Layer]] = [
+            [Affine(rng.integers(-2, 3, (4, 2)).astype(float), rng.integers(-1, 2, 4).astype(float)), relu,
+             Affine(rng.integers(-2, 3, (3, 4)).astype(float), rng.integers(-1, 2, 3).astype(float)),
+             Max(np.array([[0, 1, 2]]), 3, (1,))]
+            for _ in range(2)
+        ]  # fmt: skip
+        first, second = (Network.chain(own, (2,)) for own in layers)
+        found = sup_distance(first, second, Box([-1, -1], [1, 1]))
+        x = grid(Box([-1, -1], [1, 1]), 65)
+        assert np.abs(first(x) - second(x)).max() <= found.upper <= found.lower + 1e-11
+
+
+# --- Bernstein coefficients -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("degree", "d"), [(2, 1), (5, 1), (2, 2), (4, 2)])
+def test_bernstein_coefficients_of_values_give_the_values_back(degree: int, d: int) -> None:
+    table = tables(degree, d)
+    rng = np.random.default_rng(0)
+    b = rng.normal(size=len(table.multinomials))
+    basis = np.prod(table.lattice[:, None, :] ** table.exponents, axis=2) * table.multinomials
+    assert table.coefficients @ (basis @ b) == pytest.approx(b, abs=1e-12)
+    assert table.gradients.sum(axis=2) == pytest.approx(0.0)
+    assert table.hessians.sum(axis=3) == pytest.approx(0.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 2), st.integers(0, 5))
+def test_bounds_of_a_simplex_hold_at_all_of_its_points(seed: int, d: int, degree: int) -> None:
+    rng = np.random.default_rng(seed)
+    exponents = np.array([e for e in itertools.product(range(degree + 1), repeat=d) if sum(e) <= degree])
+    terms = Terms(rng.normal(size=len(exponents)), exponents)
+    cells = Simplices(rng.normal(size=(4, d + 1, d)), np.array([0, 0, 1, 1]), np.array([1.0, -1, 1, -1]), np.zeros(4))
+    gradient, constant = rng.normal(size=(2, d)), rng.normal(size=2)
+    found = bounded(terms, gradient, constant, cells)
+    inner = rng.dirichlet(np.ones(d + 1), (4, 400))
+    x = np.einsum("msk,mkc->msc", inner, cells.corners)
+    affine_part = np.einsum("msc,mc->ms", x, gradient[cells.row]) + constant[cells.row][:, None]
+    q = cells.sign[:, None] * (terms(x) - affine_part)
+    assert (q.max(axis=1) <= found.upper).all()
+    whole = maximum(terms, gradient, constant, cells, allowance=np.zeros(2), tolerance=1e-6, limit=10**5)
+    assert q.max() <= whole.upper <= whole.value + 1e-6 * abs(whole.value) + 1e-9
+    sides = [found.corner[found.convex]] if d == 1 else []
+    for side in sides:
+        assert (q[found.convex].max(axis=1) <= side + found.rest[found.convex]).all()
+
+
+def test_search_that_may_not_divide_still_bounds() -> None:
+    terms = Terms(np.array([1.0, -3.0, 1.0]), np.array([[4], [3], [1]]))
+    cells = Simplices(np.array([[[-1.0], [3.0]]]), np.zeros(1, dtype=np.int64), np.ones(1), np.zeros(1))
+    zero = np.zeros((1, 1)), np.zeros(1)
+    found = [maximum(terms, *zero, cells, allowance=np.zeros(1), tolerance=0.0, limit=n) for n in (0, 10**4)]
+    x = np.linspace(-1, 3, 10**5)[:, None]
+    assert terms(x).max() <= found[1].upper < found[0].upper
+    assert found[1].upper - found[1].value <= 1e-10
+
+
+# --- monomials ------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=6))
+def test_monomial_sizes_are_the_published_expressions(r: list[int]) -> None:
+    assert shallow_monomial_size(r) == np.prod([k + 1 for k in r], dtype=object)
+    assert deep_monomial_size(r) == sum(7 * int(np.ceil(np.log2(k))) + 4 for k in r if k)
+
+
+@pytest.mark.parametrize("r", [[], [-1], [1.5]])
+def test_monomial_sizes_of_no_monomial_are_refused(r: list[int]) -> None:
+    for size in (shallow_monomial_size, deep_monomial_size):
+        with pytest.raises(InvalidInput, match="no monomial"):
+            size(r)
+
+
+# --- refused --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("network", "target", "box", "said"),
+    [
+        (random_network((3, 2), outputs=1), [0.0], Box([0] * 3, [1] * 3), "3 inputs"),
+        (square(1), [0.0], Box([0.0], [0.0]), "flat"),
+        (square(1), [0.0], PLANE, "2 coordinates"),
+        (square(1), [[0.0]], UNIT, "no polynomial in 1 unknown"),
+        (square(1), [np.nan], UNIT, "no polynomial"),
+        (random_network((2, 2), outputs=1), [0.0, 1.0], PLANE, "in 2 unknowns"),
+        (random_network((1, 2), outputs=2), [0.0], UNIT, "2 outputs"),
+        (square(1), random_network((1, 2), outputs=2), UNIT, "no difference"),
+    ],
+)
+def test_what_has_no_distance_is_refused(network: Network, target: object, box: Box, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        sup_distance(network, target, box)  # type: ignore[arg-type]
+
+
+def test_tolerance_below_zero_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="no closer than 0"):
+        sup_distance(square(1), [0, 0, 1], UNIT, tolerance=-1.0)
