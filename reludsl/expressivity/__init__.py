@@ -2,6 +2,12 @@
 
 from reludsl.expressivity.approximation import SupDistance as SupDistance
 from reludsl.expressivity.approximation import sup_distance as sup_distance
+from reludsl.expressivity.gradients import Expected as Expected
+from reludsl.expressivity.gradients import FACTOR as FACTOR
+from reludsl.expressivity.gradients import bias_constant as bias_constant
+from reludsl.expressivity.gradients import expected_regions as expected_regions
+from reludsl.expressivity.gradients import gradient_constant as gradient_constant
+from reludsl.expressivity.gradients import gradient_norms as gradient_norms
 from reludsl.expressivity.image import Image as Image
 from reludsl.expressivity.image import image as image
 from reludsl.expressivity.intersections import Crossing as Crossing
@@ -25,6 +31,13 @@ from reludsl.expressivity.published import transition_rate as transition_rate
 from reludsl.expressivity.published import upper_growth as upper_growth
 from reludsl.expressivity.regularisers import TrajectoryRegulariser as TrajectoryRegulariser
 from reludsl.expressivity.regularisers import batch_length as batch_length
+from reludsl.expressivity.scaling import scale_biases as scale_biases
+from reludsl.expressivity.segments import SegmentDensity as SegmentDensity
+from reludsl.expressivity.segments import segment_density as segment_density
+from reludsl.expressivity.slices import SliceDensity as SliceDensity
+from reludsl.expressivity.slices import draw_slices as draw_slices
+from reludsl.expressivity.slices import restricted as restricted
+from reludsl.expressivity.slices import slice_density as slice_density
 from reludsl.expressivity.subspaces import Subspaces as Subspaces
 from reludsl.expressivity.subspaces import class_subspaces as class_subspaces
 from reludsl.expressivity.trajectory import Trajectory as Trajectory

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from reludsl.backend import FloatArray, IntArray
-from reludsl.layers import Layer, MaxLayer, elementwise
-from reludsl.network import Network
+from reludsl.layers import AffineLayer, Layer, MaxLayer, elementwise
+from reludsl.network import INPUT, Network
 from reludsl.regions.forms import Basis, forms
 from reludsl.regions.planar.result import pieces_at
 from reludsl.regions.units import Part, Plan, plan
@@ -53,10 +53,8 @@ def nearest_boundary(network: Network, x: FloatArray) -> Nearest:
     >>> found.distance.round(6), found.layer, found.point.round(6).ravel()
     (array([0.2, 0.5]), ['1_relu', '3_relu'], array([ 1. , -0.5]))
     """
-    own, points = plan(network), network.batch(x)
-    widest = max((part.size for part in own.parts), default=1)
-    step = max(1, CHUNK // ((network.input_size + 1) * max(widest, network.input_size)))
-    parts = [_nearest(own, points[k : k + step]) for k in range(0, len(points), step)]
+    own, points, axes = plan(network), network.batch(x), sensitive_axes(network)
+    parts = [_nearest(own, points[chunk], axes) for chunk in chunks(own, len(points), axes)]
     number = np.concatenate([p[1] for p in parts])
     names = ["", *(part.name for part in own.parts)]
     return Nearest(
@@ -67,9 +65,37 @@ def nearest_boundary(network: Network, x: FloatArray) -> Nearest:
     )
 
 
-def _nearest(own: Plan, x: FloatArray) -> tuple[FloatArray, IntArray, IntArray, FloatArray]:
-    m, n = x.shape
-    basis = Basis(np.concatenate([np.broadcast_to(np.eye(n), (m, n, n)), x[:, None, :]], axis=1), np.eye(n + 1)[-1])
+def sensitive_axes(network: Network) -> FloatArray:
+    """Orthonormal directions (d, inputs) that every gradient of the network lies in the span of.
+
+    Where all goes through one affine layer of fewer elements than inputs these span its rows, up to rounding; so that
+    a gradient has as many coordinates as that layer has elements, and the same norm in them.
+    """
+    n = network.input_size
+    listeners = network.listeners[INPUT]
+    first = network.by_name[listeners[0]] if len(listeners) == 1 else None
+    if first is None or not isinstance(first.layer, AffineLayer) or network.size(first.name) >= n:
+        return np.eye(n)
+    return np.asarray(np.linalg.qr(first.layer.apply(np.eye(n)))[0].T)
+
+
+def chunks(own: Plan, count: int, axes: FloatArray) -> list[slice]:
+    """Parts of `count` inputs of which the gradients along `axes` of all units of a node fit the memory."""
+    widest = max((own.network.size(step.node.name) for step in own.steps), default=1)
+    step = max(1, CHUNK // ((len(axes) + 1) * max(widest, own.network.input_size)))
+    return [slice(k, k + step) for k in range(0, count, step)]
+
+
+def tangent(x: FloatArray, axes: FloatArray) -> Basis:
+    """Every input as a point, with the same directions at each: a form holds gradients along them, then the value."""
+    m, d = len(x), len(axes)
+    every = np.broadcast_to(axes, (m, *axes.shape))
+    return Basis(np.concatenate([every, x[:, None, :]], axis=1), np.eye(d + 1)[-1])
+
+
+def _nearest(own: Plan, x: FloatArray, axes: FloatArray) -> tuple[FloatArray, IntArray, IntArray, FloatArray]:
+    m = len(x)
+    basis = tangent(x, axes)
     pieces = pieces_at(own, x)
     best, number, element = np.full(m, np.inf), np.full(m, -1), np.full(m, -1)
     point, row = x.copy(), np.arange(m)
@@ -86,7 +112,7 @@ def _nearest(own: Plan, x: FloatArray) -> tuple[FloatArray, IntArray, IntArray, 
             closer = np.flatnonzero(shortest < best)
             best[closer], number[closer], element[closer] = shortest[closer], part.number, unit[closer]
             along = slope[closer, :, unit[closer]] / length[closer, unit[closer]][:, None]
-            point[closer] = x[closer] - shortest[closer, None] * along
+            point[closer] = x[closer] - shortest[closer, None] * (along @ axes)
     return best, number, element, point
 
 
