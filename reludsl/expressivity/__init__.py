@@ -2,8 +2,8 @@
 
 from reludsl.expressivity.approximation import SupDistance as SupDistance
 from reludsl.expressivity.approximation import sup_distance as sup_distance
-from reludsl.expressivity.gradients import Expected as Expected
 from reludsl.expressivity.gradients import FACTOR as FACTOR
+from reludsl.expressivity.gradients import Expected as Expected
 from reludsl.expressivity.gradients import bias_constant as bias_constant
 from reludsl.expressivity.gradients import expected_regions as expected_regions
 from reludsl.expressivity.gradients import gradient_constant as gradient_constant

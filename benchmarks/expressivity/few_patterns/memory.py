@@ -88,7 +88,10 @@ def corruption(settings: Settings, train: Images, seed: int, say: Say) -> list[L
 def random_points(settings: Settings, seed: int, say: Say) -> list[Task]:
     """Train on more and more points for the same number of steps."""
     how = settings.random_points
-    return [_points(settings, size, [_one(settings, size, seed + run) for run in range(how.runs)], say) for size in how.sizes]
+    return [
+        _points(settings, size, [_one(settings, size, seed + run) for run in range(how.runs)], say)
+        for size in how.sizes
+    ]
 
 
 def _points(settings: Settings, size: int, rows: list[tuple[float, float, float]], say: Say) -> Task:

@@ -96,9 +96,7 @@ FULL = Settings(
     trained=((60,), (30, 30), (20, 20, 20), (15,) * 4, (12,) * 5, (32, 32, 32), (48, 48), (24,) * 4),
     runs=10,
     fit=Fit(epochs=20),
-    corruption=Corruption(
-        levels=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0), images=5000, fit=Fit(epochs=200), every=5, runs=10
-    ),
+    corruption=Corruption(levels=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0), images=5000, fit=Fit(epochs=200), every=5, runs=10),
     random_points=Points(sizes=(10, 20, 50, 100, 200, 500, 1000, 2000), steps=20_000, batch=128, rate=1e-3, runs=10),
 )
 """Architectures of the published kind on all of MNIST, 10 runs, 5 slices each. The number of images that is memorised,

@@ -51,9 +51,7 @@ class Line:
 
 def initial(inputs: int, widths: Widths, seed: int) -> Network:
     """He-normal weights, biases of variance 1e-6."""
-    return random_network(
-        (inputs, *widths), seed, Initialisation.NORMAL, bias_scale=BIAS_SCALE, outputs=OUTPUTS
-    )
+    return random_network((inputs, *widths), seed, Initialisation.NORMAL, bias_scale=BIAS_SCALE, outputs=OUTPUTS)
 
 
 def depths(settings: Settings, pixels: FloatArray, seed: int) -> list[Depth]:
