@@ -163,7 +163,9 @@ def test_six_lines_make_eight_cells() -> None:
     assert len(_cells(*SIX)) == 8
 
 
-@every_solver
+@pytest.mark.parametrize(
+    "name", ["highs", *(pytest.param(name, marks=pytest.mark.slow) for name in SOLVERS if name != "highs")]
+)
 def test_regions_by_exclusion_are_those_of_enumeration(name: str) -> None:
     """Find a point, forbid its pattern, again: none is lost, none comes twice, and it ends with a proof."""
     net = rd.Network.chain([rd.Affine(np.array(SIX[0]), np.array(SIX[1])), rd.relu], (2,))
