@@ -60,24 +60,29 @@ def apart(call: Callable[[Ask], T], seconds: float | None = None, answer: Ask | 
     end = None if seconds is None else time.monotonic() + seconds
     # An interrupt is for the waiting side alone: a terminal sends it to both.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    with _FORKING, warnings.catch_warnings():
-        # Other threads do not exist in the child; nothing there waits for one.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        here, there = Pipe()
-        child = os.fork()
-        if child == 0:
-            here.close()
-            _serve(there, call)
-        there.close()
+    child, here = 0, None
     try:
+        with _FORKING, warnings.catch_warnings():
+            # Other threads do not exist in the child; nothing there waits for one.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            here, there = Pipe()
+            child = os.fork()
+            if child == 0:
+                here.close()
+                _serve(there, call)
+            there.close()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         reply: T = _await(here, end, answer)
         return reply
     finally:
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-        here.close()
+        # from the fork on: another thread may have heard an interrupt before the wait began
+        if child:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+        if here is not None:
+            here.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _await(here: Connection, end: float | None, answer: Ask) -> Any:
