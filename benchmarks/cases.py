@@ -22,6 +22,7 @@ from benchmarks.nets import random_network, trained
 from benchmarks.regions import lines, planes
 from benchmarks.registered import registered
 from benchmarks.stability import stability
+from benchmarks.trajectories import trajectories
 from reludsl import plugins
 from reludsl.backend import Limits, Sense
 from reludsl.bounds import crown, interval
@@ -143,6 +144,7 @@ CASES: dict[str, Callable[[bool], Iterator[Measured]]] = {
     "queries": registered,
     "planes": planes,
     "lines": lines,
+    "trajectories": trajectories,
     "cells": cells,
     "probes": probes,
 }

@@ -59,8 +59,9 @@ def plot_lengths(
 
 
 def plot_image(seen: Image, *, axes: Any = None) -> Any:
-    """The image of a trajectory behind one layer, from dark to bright along the curve, with a dot at every transition where
-    there are no more than `DOTS`.
+    """The image of a trajectory behind one layer, from dark to bright along the curve.
+
+    Every transition has a dot, where they are no more than `DOTS`.
 
     Args:
         axes: axes of matplotlib to draw on; new ones by default.

@@ -59,5 +59,6 @@ def ellipse_lengths(
     # U and V are rounded, and V is orthogonal to U but for this part of it
     rounded = numeric.gamma(n + 8) * np.sqrt(2.0 * (squares[0] + squares[1]))
     off = rounded + skew / whole + numeric.gamma(n + 2) * minor + math.sqrt(2.0) * float(np.linalg.norm(slack))
-    error = (right - left) * off + INTEGRAL * major + numeric.underflow(n)
+    # squares below 2^-1022 are lost
+    error = (right - left) * (off + n * 2.0**-500) + INTEGRAL * major
     return length, numeric.inflated(error)
