@@ -52,7 +52,7 @@ class Settings:
     batch: int = 32
     hidden: int = 128
     dense_epochs: int = 125
-    channels: tuple[int, int] = (8, 16)
+    channels: tuple[int, int] = (16, 32)
     units: tuple[int, int] = (64, 32)
     convolution_epochs: int = 31
     threads: int = 1
@@ -61,7 +61,7 @@ class Settings:
 DEFAULT = Settings()
 FULL = Settings(
     data="mnist", columns=(1, 2, 5, 10, 15, 20, 25, 30, 35, 40, 50, 60, 80, 100, 150, 200, 300, 500), seeds=1,
-    batch=128, dense_epochs=12, channels=(32, 64), units=(128, 64), convolution_epochs=3, threads=2,
+    batch=128, dense_epochs=12, units=(128, 64), convolution_epochs=3, threads=2,
 )  # fmt: skip
 
 
@@ -195,7 +195,7 @@ def _observations(settings: Settings, swept: Sweep, networks: Mapping[str, Train
             published="the number of columns of the subspaces is a hyperparameter: the best lies between few and many",
             measured=f"the nearest subspace classifies {swept.score:.2f} % of the test images with {swept.best} "
             f"columns (chosen on training images held out), {spread}",
-            seen=swept.score > max(test[0], test[-1]),
+            seen=swept.score > float(max(test[0], test[-1])),
         )
     ]
     if not networks:

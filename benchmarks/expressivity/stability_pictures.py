@@ -12,10 +12,10 @@ from reludsl.backend import FloatArray
 from reludsl.plot.colours import shades
 
 
-def noise(figure: Any, deviations: tuple[float, ...], found: NoiseRuns) -> None:
-    """Accuracy against deviation, a line per layer; movement of the output against layer, a line per deviation."""
+def noise(figure: Any, deviations: tuple[float, ...], found: NoiseRuns, small: Mapping[float, FloatArray]) -> None:
+    """Accuracy against deviation, a line per layer; movement of the output by remaining depth, a line per variance."""
     left, right = figure.subplots(1, 2)
-    accuracy, moved = found.noisy.mean(axis=0), found.moved.mean(axis=0)
+    accuracy = found.noisy.mean(axis=0)
     layers = np.arange(1, accuracy.shape[1] + 1)
     for layer, column, colour in zip(layers, accuracy.T, shades(len(layers))):
         left.plot((0.0, *deviations), (found.clean.mean(), *column), marker="o", markersize=3, color=colour,
@@ -23,12 +23,13 @@ def noise(figure: Any, deviations: tuple[float, ...], found: NoiseRuns) -> None:
     left.set_xlabel("deviation of the noise on a layer's weights")
     left.set_ylabel("test accuracy in %")
     left.legend(fontsize="small")
-    for deviation, row, colour in zip(deviations, moved, shades(len(deviations))):
-        right.plot(layers, row, marker="o", markersize=3, color=colour, label=f"deviation {deviation:g}")
+    for (variance, moved), colour in zip(small.items(), shades(len(small))):
+        remaining = np.arange(moved.shape[1], 0, -1)
+        right.plot(remaining, moved.mean(axis=0), marker="o", markersize=3, color=colour,
+                   label=f"$\\sigma_w^2 = {variance:g}$")  # fmt: skip
     right.set_yscale("log")
-    right.set_xticks(layers)
-    right.set_xlabel("layer with noise")
-    right.set_ylabel("movement of the output, relative")
+    right.set_xlabel("layers after the one with noise, untrained")
+    right.set_ylabel("movement of the output")
     right.legend(fontsize="small")
 
 

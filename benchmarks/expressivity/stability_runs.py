@@ -83,6 +83,22 @@ def noise(
     return NoiseRuns(np.array(clean), noisy.mean(axis=3), moved.mean(axis=3))
 
 
+def perturbed(
+    data: Data, width: int, depth: int, variance: float, deviation: float, trials: int, seeds: range
+) -> FloatArray:
+    """(seeds, depth - 1) mean of ||f'(x) - f(x)|| over test images and trials, with noise on the weights of hidden
+    layer 2, 3, ... of an untrained hard-tanh network; the first has other weights than they have."""
+    found = np.empty((len(seeds), depth - 1, trials))
+    for k, seed in enumerate(seeds):
+        model = dense(data.sizes(width, depth), seed, weight_scale=variance**0.5, activation=torch().nn.Hardtanh)
+        network = network_of(model)
+        output = network(data.test.pixels)
+        for layer, trial in np.ndindex(found.shape[1:]):
+            changed = additive(network, deviation, trial, layers=[layer + 1])(data.test.pixels)
+            found[k, layer, trial] = np.linalg.norm(changed - output, axis=1).mean()
+    return np.asarray(found.mean(axis=2))
+
+
 def one_layer(data: Data, width: int, depth: int, variance: float, how: Fit, seeds: range) -> FloatArray:
     """(seeds, depth - 1, 2) training and test accuracy of hard-tanh networks of which hidden layer 2, 3, ... alone is
     trained; the first is left out, because it has another number of weights."""
@@ -144,11 +160,14 @@ def course(
             activation=getattr(torch().nn, activation),
         )  # fmt: skip
         seen: list[FloatArray] = []
+
+        def look(_: int, model: Any, seen: list[FloatArray] = seen) -> None:
+            seen.append(data.growth(model))
+
         with TrajectoryRegulariser(model, weight) as regulariser:
             fit(
                 model, data.train.pixels, data.train.labels, how, seed,
-                penalty=(lambda *_, own=regulariser: own()) if weight else None,
-                on_epoch=lambda _, model, seen=seen: seen.append(data.growth(model)),
+                penalty=(lambda *_, own=regulariser: own()) if weight else None, on_epoch=look,
             )  # fmt: skip
         growths.append(seen)
         scores.append([accuracy(model, part.pixels, part.labels) for part in (data.train, data.test)])
