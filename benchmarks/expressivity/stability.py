@@ -1,6 +1,6 @@
 """Study 3, stability of layers: noise, single trained layers, lengths during training, and what shortens them.
 
-Raghu et al. 2017, sections 3.1 and 3.2.
+Raghu et al. 2017, section 3.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _noise_observation(settings: Settings, found: NoiseRuns) -> Observation:
     accuracy = found.noisy.mean(axis=1)
     order = _ranks(accuracy)
     return Observation(
-        published="noise on the weights of an earlier layer costs more accuracy (Raghu et al. 2017, section 3.1)",
+        published="noise on the weights of an earlier layer costs more accuracy (Raghu et al. 2017, section 3)",
         measured=f"accuracy under noise on the first layer is {accuracy[:, 0].mean():.1f} %, on the last "
         f"{accuracy[:, -1].mean():.1f} %, {found.clean.mean():.1f} % without, means over {settings.seeds} networks "
         f"and {len(settings.noise_deviations)} deviations, and its rank correlation with the layer is at least "
@@ -150,7 +150,7 @@ def _perturbed_observation(small: Mapping[float, FloatArray]) -> Observation:
     least = min(r for _, r in largest)
     return Observation(
         published="a perturbation of a layer grows exponentially with the depth that remains after it, for large "
-        "sigma_w (Raghu et al. 2017, section 3.1)",
+        "sigma_w (Raghu et al. 2017, section 3)",
         measured=f"with every further layer after the one with small noise the output of untrained networks moves "
         f"farther by a factor of {factors}, R^2 of the exponential at least {least:.2f} for the largest",
         seen=min(factor for factor, _ in largest) > 1 and least >= 0.9,
@@ -161,7 +161,7 @@ def _single_observation(found: FloatArray) -> Observation:
     order = _ranks(found[:, :, 0])
     train, test = found.mean(axis=0).T
     return Observation(
-        published="where one layer alone is trained, a lower one does better (Raghu et al. 2017, section 3.1)",
+        published="where one layer alone is trained, a lower one does better (Raghu et al. 2017, section 3)",
         measured=f"training accuracy is {train[0]:.1f} % with hidden layer 2 and {train[-1]:.1f} % with layer "
         f"{len(train) + 1} trained, test accuracy {test[0]:.1f} % and {test[-1]:.1f} %, and the rank correlation of "
         f"training accuracy with the layer is at most {max(order):.2f} in each of {len(found)} networks",
@@ -194,7 +194,7 @@ def _kind_observations(kinds: Mapping[str, Course]) -> list[Observation]:
         ratio = kinds[name].last[:, -1] / plain
         found.append(
             Observation(
-                published=f"{name} makes trajectories shorter (Raghu et al. 2017, section 3.2)",
+                published=f"{name} makes trajectories shorter (Raghu et al. 2017, section 3)",
                 measured=f"after training with {name} the arc has {ratio.mean():.2f} of the length that it has "
                 f"without, {ratio.min():.2f} to {ratio.max():.2f} by network",
                 seen=bool((ratio < 1).all()),
@@ -203,7 +203,7 @@ def _kind_observations(kinds: Mapping[str, Course]) -> list[Observation]:
     test = {name: float(one.accuracy[:, 1].mean()) for name, one in kinds.items()}
     found.append(
         Observation(
-            published=f"{REGULARISED} performs as {NORM} does (Raghu et al. 2017, section 3.2)",
+            published=f"{REGULARISED} performs as {NORM} does (Raghu et al. 2017, section 3)",
             measured=f"test accuracy is {test[REGULARISED]:.1f} % with {REGULARISED}, {test[NORM]:.1f} % with {NORM} "
             f"and {test[PLAIN]:.1f} % with neither",
             seen=test[REGULARISED] >= test[NORM] - SAME,
@@ -321,10 +321,10 @@ def _pictures(
 def _notes(settings: Settings, data: Data, noisy: NoiseRuns) -> Sequence[str]:
     # layers of one shape, at the least noise
     fits = [_exponential(row[::-1]) for row in noisy.moved[:, 0, 1:-1]]
-    held = "MNIST" if settings.data == "mnist" else "the digits of scikit-learn (8 x 8 pixels), by default"
+    held = "MNIST" if settings.data == "mnist" else "the digits of scikit-learn (8 x 8 pixels)"
     return (
-        f"Published with a convolutional network on CIFAR-10 (noise, batch normalisation, regularisation) and with "
-        f"MNIST (single layers, arcs); CIFAR-10 is not at hand, and this ran on fully connected networks and {held}.",
+        "Published in part with convolutional networks on CIFAR-10, which is not at hand: this ran on fully connected "
+        f"networks and {held}.",
         f"In the trained ReLU networks noise of deviation {settings.noise_deviations[0]:g} moves the output "
         f"{np.mean([factor for factor, _ in fits]):.2f} times as far with every further layer after it (R^2 of the "
         f"exponential {np.mean([r for _, r in fits]):.2f}): a ReLU passes on any scale, so that at the start "
