@@ -69,6 +69,7 @@ def kinds(figure: Any, found: Mapping[str, Course]) -> None:
         left.fill_between(one.epochs, one.last.min(axis=0), one.last.max(axis=0), color=line.get_color(), alpha=0.2)
         right.scatter(one.last[:, -1], one.accuracy[:, 1], s=18, color=line.get_color(), label=name)
     left.set_yscale("log")
+    left.set_xticks(next(iter(found.values())).epochs)
     left.set_xlabel("epoch")
     left.set_ylabel("length relative to the input")
     left.legend(fontsize="small")
