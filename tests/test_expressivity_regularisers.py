@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from data import need
 
 from benchmarks.expressivity.images import images
 from benchmarks.expressivity.training import Fit, dense, fit, network_of
 from reludsl.errors import InvalidInput
 from reludsl.expressivity import TrajectoryRegulariser, batch_length
 from reludsl.regions import line
-from tests.data import need
 
 STEP = 1e-6
 

@@ -31,7 +31,7 @@ STUDIES = {
     "few-patterns": Entry("few_patterns"),
     "sawtooth": Entry("sawtooth"),
     "bounds": Entry("bounds"),
-    "baselines": Entry("baselines", ("torch",)),
+    "baselines": Entry("baselines"),
     "approximation": Entry("approximation"),
 }
 ALL = "all"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -40,6 +41,7 @@ class Fit:
     Args:
         rule: "adam" or "sgd".
         at_epochs: the epochs after which it is shown to `on_epoch`, 0 being before the first; None for all.
+        threads: of torch, while it trains; products of small layers are slower by several that wait for each other.
     """
 
     epochs: int
@@ -48,6 +50,7 @@ class Fit:
     rule: str = "adam"
     momentum: float = 0.0
     at_epochs: tuple[int, ...] | None = None
+    threads: int = 1
 
 
 def dense(
@@ -119,17 +122,28 @@ def fit(
             model.eval()
             on_epoch(epoch, model)
 
-    look(0)
-    for epoch in range(1, how.epochs + 1):
-        model.train()
-        for chosen in torch().randperm(len(x), generator=random).split(how.batch):
-            value = measure(model(x[chosen]), y[chosen])
-            if penalty is not None:
-                value = value + penalty(model, x[chosen])
-            rule.zero_grad()
-            value.backward()
-            rule.step()
-        look(epoch)
+    with _threads(how.threads):
+        look(0)
+        for epoch in range(1, how.epochs + 1):
+            model.train()
+            for chosen in torch().randperm(len(x), generator=random).split(how.batch):
+                value = measure(model(x[chosen]), y[chosen])
+                if penalty is not None:
+                    value = value + penalty(model, x[chosen])
+                rule.zero_grad()
+                value.backward()
+                rule.step()
+            look(epoch)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch().get_num_threads()
+    torch().set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch().set_num_threads(before)
 
 
 def network_of(model: Any) -> Network:

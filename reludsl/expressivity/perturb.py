@@ -51,7 +51,7 @@ def additive(
 ) -> Network:
     """w + e with e ~ N(0, deviation^2), independently for every parameter that is chosen.
 
-    The study of Raghu et al. 2017, section 3.1 (noise on the weights of one layer against accuracy). Of a sparse
+    The study of Raghu et al. 2017, section 3 (noise on the weights of one layer against accuracy). Of a sparse
     matrix only the stored entries get noise.
 
     Args:

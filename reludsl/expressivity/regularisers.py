@@ -20,7 +20,7 @@ ACTIVATIONS = ("ReLU", "LeakyReLU", "PReLU", "ReLU6", "Hardtanh", "Hardsigmoid")
 def batch_length(values: Any) -> Any:
     """sum_j ||z_(j+1) - z_j||, the length of the chain of straight lines through the points of a batch.
 
-    Raghu et al. 2017, section 3.2. Where two neighbours coincide the norm has no gradient, and 0 is taken.
+    Raghu et al. 2017, section 3. Where two neighbours coincide the norm has no gradient, and 0 is taken.
 
     Args:
         values: (m, ...) a tensor of torch; every point is flattened.
@@ -36,7 +36,7 @@ def batch_length(values: Any) -> Any:
 
 class TrajectoryRegulariser:
     """weight * sum over layers of l / l_0, where l is the length of the mini-batch behind a layer and l_0 that of the
-    first one (Raghu et al. 2017, section 3.2).
+    first one (Raghu et al. 2017, section 3).
 
     Both lengths are divided by their number of steps, m - 1, so that a last batch of another size is measured alike;
     with batches of one size this is the published ratio. l_0 is taken in the first call, from the batch that the model

@@ -1,0 +1,118 @@
+"""Studies 3 and 7 at small size: the published directions over seeds, and that training reached an accuracy."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from data import need
+
+from benchmarks.expressivity import __main__ as command
+from benchmarks.expressivity import baselines, stability
+from benchmarks.expressivity.finding import Finding
+from benchmarks.expressivity.images import images
+from benchmarks.expressivity.stability_runs import with_arcs
+from benchmarks.expressivity.training import dense
+from reludsl.plot import new_axes
+
+SMALL = replace(
+    stability.DEFAULT, width=32, epochs=12, batch=32, looks=(0, 12), arcs=1, noise_depth=4, noise_trials=3,
+    perturbed_depth=5, one_depth=4, arc_depth=3, norm_depth=4,
+)  # fmt: skip
+
+
+def drawn(finding: Finding) -> None:
+    """Every picture of it."""
+    need("matplotlib")
+    for picture in finding.pictures:
+        figure = new_axes().figure
+        figure.clear()
+        picture.draw(figure)
+        assert all(axes.get_xlabel() for axes in figure.axes)
+
+
+@pytest.mark.slow
+def test_stability_when_small_sees_the_published_directions_in_every_network() -> None:
+    need("torch")
+    found = stability.study(SMALL)
+    numbers = found.numbers
+
+    assert np.min(numbers["noise"]["clean"]) > 93
+    noisy = np.array(numbers["noise"]["accuracy"]).mean(axis=1)
+    assert (noisy[:, 0] < noisy[:, -1]).all()
+
+    factors = {
+        variance: np.array([np.polyfit(range(len(row)), np.log(row[::-1]), 1)[0] for row in rows])
+        for variance, rows in numbers["perturbed"].items()
+    }
+    assert (factors["16"] > factors["3"]).all()
+    assert (factors["3"] > 0).all()
+
+    train = np.array(numbers["one_layer"]["train"])
+    assert (train[:, 0] > train[:, -1]).all()
+    assert train[:, 0].min() > 65
+
+    for variance, grows in (("3", True), ("16", False)):
+        one = numbers["arcs"][variance]
+        assert np.min(one["accuracy"], axis=0)[0] > 97
+        last = np.array(one["growth"])[:, :, -1]
+        assert ((last[:, -1] > last[:, 0]) == grows).all()
+
+    plain, norm, regularised = (
+        np.array(numbers["kinds"][name]["growth"])[:, -1, -1]
+        for name in (stability.PLAIN, stability.NORM, stability.REGULARISED)
+    )
+    assert (norm < plain).all()
+    assert (regularised < plain).all()
+    scores = [np.array(one["accuracy"]) for one in numbers["kinds"].values()]
+    assert np.min(scores, axis=(0, 1))[0] > 97
+    assert np.min(scores, axis=(0, 1))[1] > 90
+
+    assert all(one.seen for one in found.observations), found.sentence
+    drawn(found)
+
+
+@pytest.mark.slow
+def test_baselines_when_small_are_all_far_better_than_chance_and_the_same_by_torch_and_library() -> None:
+    need("torch")
+    found = baselines.study(replace(baselines.DEFAULT, seeds=2, dense_epochs=40, convolution_epochs=15))
+    for name in (baselines.DENSE, baselines.CONVOLUTION):
+        one = found.numbers[name]
+        assert one["library"] == one["torch"]
+        assert min(one["library"]) > 90
+        assert min(one["train"]) > 95
+    assert found.numbers[baselines.SUBSPACE]["accuracy"] > 98
+    drawn(found)
+
+
+def test_baselines_without_torch_are_the_subspaces_alone_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "torch" else whole(name))
+    found = baselines.study()
+    assert [*found.numbers] == [baselines.SUBSPACE]
+    assert any("pip install torch" in note for note in found.notes)
+    assert found.observations[0].seen
+    assert found.numbers[baselines.SUBSPACE]["accuracy"] > 98
+    assert command.main(["baselines"]) == 0
+    assert command.main(["stability"]) == 2
+    drawn(found)
+
+
+def test_arcs_when_drawn_join_test_images_of_two_classes() -> None:
+    need("torch")
+    data = with_arcs(*images("digits"), 20, 3)
+    places = [
+        [int(np.flatnonzero((data.test.pixels == x).all(axis=1))[0]) for x in end] for end in (data.first, data.second)
+    ]
+    assert (data.test.labels[places[0]] != data.test.labels[places[1]]).all()
+    growth = data.growth(dense(data.sizes(8, 3), 0))
+    assert growth.shape == (3,)
+    assert (growth > 0).all()
+
+
+def test_exponential_when_values_are_powers_is_the_base() -> None:
+    factor, r_squared = stability._exponential(np.array([3.0, 6.0, 12.0, 24.0]))
+    assert factor == pytest.approx(2.0)
+    assert r_squared == pytest.approx(1.0)
