@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -31,6 +32,17 @@ def torch() -> Any:
             f"torch is not installed ({error}), and this part of the study trains networks; pip install torch"
         ) from None
     return found
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Of torch: for tensors so small that threads cost more than they save."""
+    before = torch().get_num_threads()
+    torch().set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch().set_num_threads(before)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
