@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from region_nets import (
 from reludsl.backend import FloatArray, IntArray
 from reludsl.domain import Box, Polytope, Space
 from reludsl.errors import InvalidInput
+from reludsl.exact import ExactArray
 from reludsl.layers import Affine, PiecewiseLinear, Sum, maxout, relu
 from reludsl.network import INPUT, Network, Node
 from reludsl.networks import disconnected_boundary, sawtooth, serra_network, six_definitions
@@ -78,6 +80,17 @@ def test_sawtooth_image_is_as_long_as_it_has_pieces() -> None:
     slope, _ = found.maps()
     assert np.abs(slope).ravel() == pytest.approx(np.full(64, 64.0))
     assert found.counts(Definition.AFFINE).tolist() == [64]
+
+
+def test_maps_without_an_error_are_compared_without_fractions() -> None:
+    # the last unit is off on both pieces, so that the output is exactly 0 there
+    network = chain([[[1.0], [1.0]], [[-1.0, -0.3]]], [[0.0, -0.5], [-0.1]])
+    maps = line(network, np.array([-1.0]), np.array([1.0])).compared(0)
+
+    def refuse(piece: int) -> ExactArray:
+        raise AssertionError(piece)
+
+    assert replace(maps, exact=refuse).connected(np.array([0, 1]), np.array([1, 2])) == (1, 1)
 
 
 @pytest.mark.parametrize(("layers", "narrow"), [(1, 4), (2, 16), (3, 56), (4, 182), (5, 568)])

@@ -34,6 +34,17 @@ def torch() -> Any:
     return found
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Of torch: for tensors so small that threads cost more than they save."""
+    before = torch().get_num_threads()
+    torch().set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch().set_num_threads(before)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """How a network is trained.
