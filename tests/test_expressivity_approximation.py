@@ -16,12 +16,13 @@ from reludsl.errors import InvalidInput
 from reludsl.exact import exactly
 from reludsl.expressivity import deep_monomial_size, shallow_monomial_size, sup_distance
 from reludsl.expressivity.bernstein import Terms, tables
+from reludsl.expressivity.held import held_outputs
 from reludsl.expressivity.simplices import Simplices, bounded, maximum
 from reludsl.layers import Affine, Layer, Max, relu
 from reludsl.layers.activations import hard_tanh
 from reludsl.network import Network
 from reludsl.networks import Initialisation, gaussian_network, random_network, sawtooth, square
-from reludsl.regions import line
+from reludsl.regions import line, plane
 
 UNIT = Box([0.0], [1.0])
 PLANE = Box([-1.0, -0.5], [1.0, 1.5])
@@ -183,6 +184,31 @@ def test_networks_whose_breaks_meet_are_bounded_too() -> None:
         found = sup_distance(first, second, Box([-1, -1], [1, 1]))
         x = grid(Box([-1, -1], [1, 1]), 65)
         assert np.abs(first(x) - second(x)).max() <= found.upper <= found.lower + 1e-11
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(["relu", "hard_tanh", "max"]), st.sampled_from([1e-6, 1e-2, 0.5]))
+def test_held_outputs_bound_what_moved_corners_cost(seed: int, kind: str, moved: float) -> None:
+    rng = np.random.default_rng(seed)
+    layers: list[Layer] = []
+    for n_in, n_out in ((2, 6), (3 if kind == "max" else 6, 6)):
+        layers.append(Affine(rng.normal(size=(n_out, n_in)), rng.normal(size=n_out)))
+        unit: Layer = {"relu": relu, "hard_tanh": hard_tanh()}.get(kind, Max(np.arange(6).reshape(3, 2), 6, (3,)))
+        layers.append(unit)
+    layers.append(Affine(rng.normal(size=(2, 3 if kind == "max" else 6)), rng.normal(size=2)))
+    network = Network.chain(layers, (2,))
+    found = plane(network, PLANE)
+    vertices, offsets = found.polygons()
+    first = vertices[offsets[:-1, None] + np.arange(3)]
+    corners = found.coordinates[first] + rng.uniform(-moved, moved, (found.faces, 3, 2))
+    whole = np.concatenate([corners, np.ones((found.faces, 3, 1))], axis=2)
+    form, lost = held_outputs(found.plan, found.basis, found.pieces(), whole)
+    x = np.einsum("sk,fkc->fsc", np.vstack([np.eye(3), rng.dirichlet(np.ones(3), 40)]), whole)
+    held = np.einsum("fsd,fdn->fsn", x, form.value)
+    values = network(x[..., :2].reshape(-1, 2)).reshape(held.shape)
+    off = np.abs(values - held).max(axis=1)
+    assert (off <= lost + 1e-12).all()
+    assert lost.max() > 0
 
 
 # --- Bernstein coefficients -----------------------------------------------------------------------------------------

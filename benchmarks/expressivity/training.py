@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -40,6 +41,8 @@ class Fit:
     Args:
         rule: "adam" or "sgd".
         at_epochs: the epochs after which it is shown to `on_epoch`, 0 being before the first; None for all.
+        threads: of torch; those that wait for each other cost small batches more than they bring, and many times more
+            where other work is on the cores.
     """
 
     epochs: int
@@ -48,6 +51,7 @@ class Fit:
     rule: str = "adam"
     momentum: float = 0.0
     at_epochs: tuple[int, ...] | None = None
+    threads: int = 1
 
 
 def dense(
@@ -122,14 +126,26 @@ def fit(
     look(0)
     for epoch in range(1, how.epochs + 1):
         model.train()
-        for chosen in torch().randperm(len(x), generator=random).split(how.batch):
-            value = measure(model(x[chosen]), y[chosen])
-            if penalty is not None:
-                value = value + penalty(model, x[chosen])
-            rule.zero_grad()
-            value.backward()
-            rule.step()
+        with _threads(how.threads):
+            for chosen in torch().randperm(len(x), generator=random).split(how.batch):
+                value = measure(model(x[chosen]), y[chosen])
+                if penalty is not None:
+                    value = value + penalty(model, x[chosen])
+                rule.zero_grad()
+                value.backward()
+                rule.step()
         look(epoch)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Inside, torch computes by so many; afterwards as before."""
+    before = torch().get_num_threads()
+    torch().set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch().set_num_threads(before)
 
 
 def network_of(model: Any) -> Network:
