@@ -80,8 +80,12 @@ def test_polynomial_of_degree_one_as_a_network_is_no_distance_away(coefficients:
 
 def test_maximum_in_the_middle_of_a_triangle_and_on_its_sides_is_found() -> None:
     flat = affine([0.0, 0.0], 0.0)
-    bowl = sup_distance(flat, [[1.0, 0.0, -1.0], [0.0, 0.0, 0.0], [-1.0, 0.0, 0.0]], Box([-1, -1], [0.5, 0.5]))
-    assert (bowl.lower, bowl.at.tolist()) == (1.0, [0.0, 0.0])
+    # 3 - (x - 1/4)^2 - (y + 3/8)^2, in a quadrant that is one piece
+    table = [[3.0 - 0.0625 - 0.140625, -0.75, -1.0], [0.5, 0.0, 0.0], [-1.0, 0.0, 0.0]]
+    bowl = sup_distance(flat, table, Box([-1, -1], [0.5, 0.5]))
+    assert bowl.lower == pytest.approx(3.0, abs=1e-14)
+    assert bowl.at == pytest.approx([0.25, -0.375], abs=1e-9)
+    assert bowl.pieces == 4
     saddle = sup_distance(affine([0.0, 0.0], 0.0), [[0.0, 0.0], [0.0, 1.0]], Box([-1.0, -2.0], [3.0, 2.0]))
     assert saddle.lower == 6.0
     ridge = sup_distance(flat, [[0.0, 0.0, -1.0], [1.0, 0.0, 0.0]], Box([-1.0, -0.5], [1.0, 1.5]))

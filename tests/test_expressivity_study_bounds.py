@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from data import need
 
-from benchmarks.expressivity import bounds
+from benchmarks.expressivity import bounds, sixty
 from benchmarks.expressivity.bending import bends, by_depth_of
-from benchmarks.expressivity.bounds import LAYERS_UNITS, SIXTY, Settings, study
+from benchmarks.expressivity.bounds import Settings, study
 from reludsl.domain import Box
 from reludsl.layers import Affine, relu
 from reludsl.network import Network
@@ -51,9 +51,9 @@ def test_study_of_bounds_without_training_sees_what_needs_none() -> None:
 
 
 def test_bounds_of_sixty_units_are_those_of_the_table() -> None:
-    for inputs, values in SIXTY.items():
-        assert tuple(at.value for at in by_depth(inputs, LAYERS_UNITS, range(1, 7))) == values
-    assert SIXTY[1] == tuple((LAYERS_UNITS // k + 1) ** k for k in range(1, 7))
+    for inputs, values in sixty.BOUNDS.items():
+        assert tuple(at.value for at in by_depth(inputs, sixty.UNITS, range(1, 7))) == values
+    assert sixty.BOUNDS[1] == tuple((sixty.UNITS // k + 1) ** k for k in range(1, 7))
 
 
 def test_boundaries_of_one_layer_are_straight_and_those_of_more_bend_at_earlier_ones() -> None:

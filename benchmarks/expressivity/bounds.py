@@ -9,6 +9,7 @@ units at its full size, which keeps what it has counted.
 from __future__ import annotations
 
 import importlib.util
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.expressivity import sixty
 from benchmarks.expressivity.bending import Bends, bends, by_depth_of
 from benchmarks.expressivity.finding import Finding, Observation, Picture, Table
 from benchmarks.expressivity.images import images
@@ -37,17 +39,6 @@ from reludsl.regions import study as counted
 from reludsl.regions.bounds import by_depth
 
 SEVEN = ((1, 21), (4, 18), (7, 15), (11, 11), (15, 7), (18, 4), (21, 1))
-
-LAYERS_UNITS = 60
-SIXTY = {
-    1: (61, 961, 9261, 65536, 371293, 1771561),
-    2: (1831, 217156, 9393931, 214358881, 3077056399, 30840979456),
-    3: (36051, 20484676, 2465846551, 110075314176, 2389769101499, 29721861554176),
-    5: (5985198, 30428266969, 10218313000000, 597466897514496, 10034966220390176, 67441011031941184),
-}
-"""inputs -> Theorem 1 for 60 units in 1 to 6 equal layers: worked out apart from this library, in exact arithmetic."""
-
-MANY_INPUTS = (1, 2, 3, 5, 10, 20, 40, 60)
 
 
 @dataclass(frozen=True)
@@ -94,11 +85,11 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None
     planes = _slices(settings, seed, train, torch)
     say(f"slices of {', '.join(str(found.faces) for found in planes)} regions")
     observations = [
-        _sixty(),
-        _best_depth(),
+        sixty.sixty_units(),
+        sixty.bestsixty.depth_table(),
         _bounded([run.row for run in [*runs, *held]]),
         _bottleneck([run.row for run in runs], "untrained" if not torch else settings.images),
-        *([_with_accuracy(runs)] if torch else []),
+        *(_with_accuracy(runs) if torch else []),
         _bent([bends(found) for found in planes]),
     ]
     return Finding(
@@ -107,14 +98,14 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None
         settings={**asdict(settings), "seed": seed},
         observations=observations,
         numbers={
-            "60 units": {n: [at.value for at in by_depth(n, LAYERS_UNITS, range(1, 7))] for n in SIXTY},
-            "best depth of 60 units": {n: _best(n) for n in MANY_INPUTS},
+            "60 units": {n: [at.value for at in by_depth(n, sixty.UNITS, range(1, 7))] for n in sixty.BOUNDS},
+            "best depth of 60 units": {n: sixty.best_depth(n) for n in sixty.MANY_INPUTS},
             "runs": [encoded(run) for run in runs],
             "networks of the data folder": [encoded(run) for run in held],
             "correlation of accuracy and log count": correlation(fair(runs)) if torch else None,
             "slices": [{"layers": k + 1, **asdict(bends(found))} for k, found in enumerate(planes)],
         },
-        tables=[*_counts("Networks trained on " + settings.images if torch else "Random networks", runs), _depths(),
+        tables=[*_counts("Networks trained on " + settings.images if torch else "Random networks", runs), sixty.depth_table(),
                 *(_counts("Networks of the data folder, trained on MNIST", held) if held else [])],
         pictures=_pictures(runs, held, planes, torch),
         notes=_notes(settings, torch, bool(held)),
@@ -214,37 +205,6 @@ def _slices(settings: Settings, seed: int, train: Images, torch: bool) -> list[P
 # --- what is seen ---------------------------------------------------------------------------------------------------
 
 
-def _sixty() -> Observation:
-    found = {n: tuple(at.value for at in by_depth(n, LAYERS_UNITS, range(1, 7))) for n in SIXTY}
-    same = sum(a == b for n in SIXTY for a, b in zip(SIXTY[n], found[n]))
-    closed = all(
-        at.value == (LAYERS_UNITS // at.depth + 1) ** at.depth for at in by_depth(1, LAYERS_UNITS, range(1, 7))
-    )
-    return Observation(
-        published="Serra et al. 2018, section 4: Theorem 1 for 60 units in 1 to 6 layers, and prod (n_l + 1) for one "
-        "input.",
-        measured=f"{same} of {sum(map(len, SIXTY.values()))} bounds for 60 units equal those worked out apart, to the "
-        f"last digit, from {found[1][0]:,} (one input, one layer) to {found[5][-1]:,} (five inputs, six layers)",
-        seen=closed and found == SIXTY,
-    )
-
-
-def _best(inputs: int) -> int:
-    """The depth with the largest bound."""
-    return max(by_depth(inputs, LAYERS_UNITS, range(1, 31)), key=lambda at: at.value).depth
-
-
-def _best_depth() -> Observation:
-    best = [_best(n) for n in MANY_INPUTS]
-    return Observation(
-        published="Serra et al. 2018, section 4: for every number of inputs there is a best depth; more inputs put it "
-        "earlier, and with as many inputs as units one layer is best.",
-        measured=f"the best depth of 60 units is {', '.join(map(str, best))} for "
-        f"{', '.join(map(str, MANY_INPUTS))} inputs",
-        seen=best == sorted(best, reverse=True) and best[-1] == 1 and best[0] > 1,
-    )
-
-
 def _bounded(rows: Sequence[StudyRow]) -> Observation:
     known = [row for row in rows if row.theorem_1 and row.coefficients]
     below = all(row.lower <= row.coefficients <= row.theorem_1 for row in known if row.coefficients and row.theorem_1)
@@ -271,19 +231,43 @@ def _bottleneck(rows: Sequence[StudyRow], what: str) -> Observation:
     )
 
 
-def _with_accuracy(runs: Sequence[Run]) -> Observation:
+def _with_accuracy(runs: Sequence[Run]) -> list[Observation]:
     chosen = fair(runs)
-    r = correlation(chosen)
     learnt = mean(run.accuracy for run in chosen)
+    r = correlation(chosen)
+    low, high = (-1.0, 1.0) if r is None else interval(r, len(chosen))
+    found = [
+        Observation(
+            published="Serra et al. 2018, section 6: among networks without a bottleneck (4 to 18 units in layer 1) "
+            "more regions go with better accuracy.",
+            measured=f"over {len(chosen)} networks of {learnt:.1f} % accuracy in the mean, the correlation of accuracy "
+            f"and log count is {'not defined' if r is None else f'{r:.2f}'}, 95 % interval {low:.2f} to {high:.2f}",
+            seen=low > 0,
+        )
+    ]
     narrow = [run.accuracy for run in runs if run not in chosen]
-    return Observation(
-        published="Serra et al. 2018, section 6: among networks without a bottleneck (4 to 18 units in layer 1) more "
-        "regions go with better accuracy; those with one learn badly.",
-        measured=f"over {len(chosen)} networks without one, of {learnt:.1f} % accuracy in the mean, the correlation of "
-        f"accuracy and log count is {'not defined' if r is None else f'{r:.2f}'}"
-        + (f"; with one the mean accuracy is {mean(narrow):.1f} %" if narrow else ""),
-        seen=r is not None and r > 0.3 and (not narrow or mean(narrow) < learnt),
-    )
+    if narrow:
+        found.append(
+            Observation(
+                published="Serra et al. 2018, section 6: networks with a bottleneck learn badly, however many regions.",
+                measured=f"{len(narrow)} networks with less than 4 or more than 18 units in layer 1 have an accuracy "
+                f"of {mean(narrow):.1f} % in the mean, the others {learnt:.1f} %",
+                seen=max(narrow) < min(run.accuracy for run in chosen),
+            )
+        )
+    return found
+
+
+def interval(r: float, n: int) -> tuple[float, float]:
+    """95 % confidence interval of a correlation by Fisher's transformation; of three networks or fewer all there is.
+
+    >>> [round(end, 2) for end in interval(0.5, 28)]
+    [0.16, 0.74]
+    """
+    if n <= 3 or abs(r) == 1:
+        return -1.0, 1.0
+    reach = 1.96 / math.sqrt(n - 3)
+    return math.tanh(math.atanh(r) - reach), math.tanh(math.atanh(r) + reach)
 
 
 def _bent(found: Sequence[Bends]) -> Observation:
@@ -319,16 +303,6 @@ def _counts(caption: str, runs: Sequence[Run]) -> list[Table]:
     ]
 
 
-def _depths() -> Table:
-    return Table(
-        caption=f"Theorem 1 for {LAYERS_UNITS} units in 1 to 6 equal layers.",
-        head=["inputs", *(str(k) for k in range(1, 7)), "best depth of 1 to 30"],
-        rows=[
-            [str(n), *(f"{at.value:,}" for at in by_depth(n, LAYERS_UNITS, range(1, 7))), str(_best(n))] for n in SIXTY
-        ],
-    )
-
-
 def _pictures(runs: Sequence[Run], held: Sequence[Run], planes: Sequence[Plane], torch: bool) -> list[Picture]:
     groups: Mapping[str, Sequence[Run]] = {"trained here": runs, **({"of the data folder": held} if held else {})}
 
@@ -338,14 +312,14 @@ def _pictures(runs: Sequence[Run], held: Sequence[Run], planes: Sequence[Plane],
             axes.set_title(name if torch or group is held else "random")
 
     def depth(figure: Any) -> None:
-        plot_by_depth(LAYERS_UNITS, SIXTY, axes=figure.add_subplot())
+        plot_by_depth(sixty.UNITS, sixty.BOUNDS, axes=figure.add_subplot())
 
     def against_accuracy(figure: Any) -> None:
         accuracy_picture(runs, figure.add_subplot())
 
     def bent(figure: Any) -> None:
         for k, (axes, found) in enumerate(zip(figure.subplots(1, len(planes), squeeze=False)[0], planes)):
-            plot_plane(found, axes=axes)
+            plot_plane(found, depth=len(planes), axes=axes)
             axes.set(title=f"{k + 1} layer{'s' if k else ''}: {found.faces:,} regions", xticks=[], yticks=[])
             if k < len(planes) - 1:
                 axes.get_legend().remove()
@@ -357,7 +331,7 @@ def _pictures(runs: Sequence[Run], held: Sequence[Run], planes: Sequence[Plane],
             draw=counts,
             size=(5.0 * len(groups), 4.0),
         ),
-        Picture(name="depth", caption=f"Theorem 1 for {LAYERS_UNITS} units by depth", draw=depth, size=(6.4, 4.0)),
+        Picture(name="depth", caption=f"Theorem 1 for {sixty.UNITS} units by depth", draw=depth, size=(6.4, 4.0)),
         Picture(
             name="slices",
             caption="A slice through three images, cut by more and more layers; boundaries coloured by layer",
