@@ -86,7 +86,7 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None
     say(f"slices of {', '.join(str(found.faces) for found in planes)} regions")
     observations = [
         sixty.sixty_units(),
-        sixty.bestsixty.depth_table(),
+        sixty.best_depths(),
         _bounded([run.row for run in [*runs, *held]]),
         _bottleneck([run.row for run in runs], "untrained" if not torch else settings.images),
         *(_with_accuracy(runs) if torch else []),
@@ -105,11 +105,14 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None
             "correlation of accuracy and log count": correlation(fair(runs)) if torch else None,
             "slices": [{"layers": k + 1, **asdict(bends(found))} for k, found in enumerate(planes)],
         },
-        tables=[*_counts("Networks trained on " + settings.images if torch else "Random networks", runs), sixty.depth_table(),
-                *(_counts("Networks of the data folder, trained on MNIST", held) if held else [])],
+        tables=[
+            _counts(f"Networks trained on {settings.images}" if torch else "Random networks", runs),
+            *([_counts("Networks of the data folder, trained on MNIST", held)] if held else []),
+            sixty.depth_table(),
+        ],
         pictures=_pictures(runs, held, planes, torch),
         notes=_notes(settings, torch, bool(held)),
-    )  # fmt: skip
+    )
 
 
 def _notes(settings: Settings, torch: bool, held: bool) -> list[str]:
@@ -135,9 +138,7 @@ def _notes(settings: Settings, torch: bool, held: bool) -> list[str]:
 # --- counting -------------------------------------------------------------------------------------------------------
 
 
-def _runs(
-    settings: Settings, seed: int, train: Images, test: Images, torch: bool, say: Say
-) -> Iterator[Run]:  # fmt: skip
+def _runs(settings: Settings, seed: int, train: Images, test: Images, torch: bool, say: Say) -> Iterator[Run]:
     for widths in settings.configurations:
         for number in range(settings.networks):
             sizes = (train.pixels.shape[1], *widths)
@@ -284,7 +285,7 @@ def _bent(found: Sequence[Bends]) -> Observation:
 # --- how it is shown ------------------------------------------------------------------------------------------------
 
 
-def _counts(caption: str, runs: Sequence[Run]) -> list[Table]:
+def _counts(caption: str, runs: Sequence[Run]) -> Table:
     rows = []
     for one in summaries(run.row for run in runs):
         own = [run for run in runs if run.row.configuration == one.configuration]
@@ -294,13 +295,11 @@ def _counts(caption: str, runs: Sequence[Run]) -> list[Table]:
             [one.configuration, f"{one.exact} of {one.networks}", f"{one.lower:,.0f}", estimate, coefficients,
              f"{one.theorem_1:,}", f"{mean(run.accuracy for run in own):.1f}"]
         )  # fmt: skip
-    return [
-        Table(
-            caption=f"{caption}: regions on the box of all images, means over the networks of a configuration.",
-            head=["widths", "counted", "found", "estimated", "by coefficients", "Theorem 1", "accuracy in %"],
-            rows=rows,
-        )
-    ]
+    return Table(
+        caption=f"{caption}: regions on the box of all images, means over the networks of a configuration.",
+        head=["widths", "counted", "found", "estimated", "by coefficients", "Theorem 1", "accuracy in %"],
+        rows=rows,
+    )
 
 
 def _pictures(runs: Sequence[Run], held: Sequence[Run], planes: Sequence[Plane], torch: bool) -> list[Picture]:

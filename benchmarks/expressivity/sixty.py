@@ -35,7 +35,7 @@ def best_depth(inputs: int) -> int:
     return max(by_depth(inputs, UNITS, range(1, 31)), key=lambda at: at.value).depth
 
 
-def bestdepth_table() -> Observation:
+def best_depths() -> Observation:
     best = [best_depth(n) for n in MANY_INPUTS]
     return Observation(
         published="Serra et al. 2018, section 4: for every number of inputs there is a best depth; more inputs put it "
