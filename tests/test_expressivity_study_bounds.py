@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_boundary_that_bends_twice_is_counted_twice() -> None:
 def test_networks_of_the_data_folder_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = replace(SMALL, configurations=((4, 18),), time_limit=0.05, given=True)
     network = random_network((9, 4, 3), 0, Initialisation.NORMAL, outputs=10)
-    monkeypatch.setattr(bounds, "MNIST", bounds.DATA / "none.npz")
+    monkeypatch.setattr(bounds, "MNIST", Path("none.npz"))
     monkeypatch.setattr(bounds, "read", lambda place, check: network)
     monkeypatch.setattr("pathlib.Path.exists", lambda place: place.name == "mnist_4x18_l1_0_s0.onnx")
     (run,) = bounds._held(chosen, lambda _: None)
