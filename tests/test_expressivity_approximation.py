@@ -16,12 +16,13 @@ from reludsl.errors import InvalidInput
 from reludsl.exact import exactly
 from reludsl.expressivity import deep_monomial_size, shallow_monomial_size, sup_distance
 from reludsl.expressivity.bernstein import Terms, tables
+from reludsl.expressivity.held import held_outputs
 from reludsl.expressivity.simplices import Simplices, bounded, maximum
 from reludsl.layers import Affine, Layer, Max, relu
 from reludsl.layers.activations import hard_tanh
 from reludsl.network import Network
 from reludsl.networks import Initialisation, gaussian_network, random_network, sawtooth, square
-from reludsl.regions import line
+from reludsl.regions import line, plane
 
 UNIT = Box([0.0], [1.0])
 PLANE = Box([-1.0, -0.5], [1.0, 1.5])
@@ -79,8 +80,12 @@ def test_polynomial_of_degree_one_as_a_network_is_no_distance_away(coefficients:
 
 def test_maximum_in_the_middle_of_a_triangle_and_on_its_sides_is_found() -> None:
     flat = affine([0.0, 0.0], 0.0)
-    bowl = sup_distance(flat, [[1.0, 0.0, -1.0], [0.0, 0.0, 0.0], [-1.0, 0.0, 0.0]], Box([-1, -1], [0.5, 0.5]))
-    assert (bowl.lower, bowl.at.tolist()) == (1.0, [0.0, 0.0])
+    # 3 - (x - 1/4)^2 - (y + 3/8)^2, in a quadrant that is one piece
+    table = [[3.0 - 0.0625 - 0.140625, -0.75, -1.0], [0.5, 0.0, 0.0], [-1.0, 0.0, 0.0]]
+    bowl = sup_distance(flat, table, Box([-1, -1], [0.5, 0.5]))
+    assert bowl.lower == pytest.approx(3.0, abs=1e-14)
+    assert bowl.at == pytest.approx([0.25, -0.375], abs=1e-9)
+    assert bowl.pieces == 4
     saddle = sup_distance(affine([0.0, 0.0], 0.0), [[0.0, 0.0], [0.0, 1.0]], Box([-1.0, -2.0], [3.0, 2.0]))
     assert saddle.lower == 6.0
     ridge = sup_distance(flat, [[0.0, 0.0, -1.0], [1.0, 0.0, 0.0]], Box([-1.0, -0.5], [1.0, 1.5]))
@@ -183,6 +188,31 @@ def test_networks_whose_breaks_meet_are_bounded_too() -> None:
         found = sup_distance(first, second, Box([-1, -1], [1, 1]))
         x = grid(Box([-1, -1], [1, 1]), 65)
         assert np.abs(first(x) - second(x)).max() <= found.upper <= found.lower + 1e-11
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(["relu", "hard_tanh", "max"]), st.sampled_from([1e-6, 1e-2, 0.5]))
+def test_held_outputs_bound_what_moved_corners_cost(seed: int, kind: str, moved: float) -> None:
+    rng = np.random.default_rng(seed)
+    layers: list[Layer] = []
+    for n_in, n_out in ((2, 6), (3 if kind == "max" else 6, 6)):
+        layers.append(Affine(rng.normal(size=(n_out, n_in)), rng.normal(size=n_out)))
+        unit: Layer = {"relu": relu, "hard_tanh": hard_tanh()}.get(kind, Max(np.arange(6).reshape(3, 2), 6, (3,)))
+        layers.append(unit)
+    layers.append(Affine(rng.normal(size=(2, 3 if kind == "max" else 6)), rng.normal(size=2)))
+    network = Network.chain(layers, (2,))
+    found = plane(network, PLANE)
+    vertices, offsets = found.polygons()
+    first = vertices[offsets[:-1, None] + np.arange(3)]
+    corners = found.coordinates[first] + rng.uniform(-moved, moved, (found.faces, 3, 2))
+    whole = np.concatenate([corners, np.ones((found.faces, 3, 1))], axis=2)
+    form, lost = held_outputs(found.plan, found.basis, found.pieces(), whole)
+    x = np.einsum("sk,fkc->fsc", np.vstack([np.eye(3), rng.dirichlet(np.ones(3), 40)]), whole)
+    held = np.einsum("fsd,fdn->fsn", x, form.value)
+    values = network(x[..., :2].reshape(-1, 2)).reshape(held.shape)
+    off = np.abs(values - held).max(axis=1)
+    assert (off <= lost + 1e-12).all()
+    assert lost.max() > 0
 
 
 # --- Bernstein coefficients -----------------------------------------------------------------------------------------

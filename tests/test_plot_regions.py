@@ -252,6 +252,21 @@ def test_regions_that_reach_infinity_are_refused() -> None:
         plot_plane(plane(general_position(3, 2), Space(2)))
 
 
+def test_layers_keep_their_colours_where_a_depth_is_given() -> None:
+    segments = np.array([[[1.0, 0.0], [1.0, 1.0]]])
+    colours = []
+    for layers, depth in (([1], 3), ([1], None), ([2], 3)):
+        axes = plot_regions(
+            TWO, OFFSETS, np.array([[0], [1]]), boundaries=segments, layers=np.array(layers), depth=depth
+        )
+        lines = [c for c in axes.collections if str(c.get_label()).startswith("layer") and len(c.get_segments())]
+        colours.append((lines[0].get_label(), tuple(lines[0].get_color()[0])))
+        if depth is not None:
+            assert len([c for c in axes.collections if str(c.get_label()).startswith("layer")]) == 1
+    assert [name for name, _ in colours] == ["layer 2", "layer 2", "layer 3"]
+    assert colours[0][1] != colours[1][1] == colours[2][1]
+
+
 def test_line_is_drawn_from_end_to_end_with_its_breakpoints_by_layer() -> None:
     net = random_network(2, 6, 5, 2, seed=2)
     found = line(net, np.array([[-1.0, 0.0], [-2.0, -1.0]]), np.array([[1.0, 0.5], [2.0, 1.0]]))

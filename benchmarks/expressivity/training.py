@@ -149,6 +149,7 @@ def fit(
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
+    """Inside, torch computes by so many; afterwards as before."""
     before = torch().get_num_threads()
     torch().set_num_threads(count)
     try:

@@ -51,7 +51,7 @@ def fair(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if FAIR[0] <= run.first_width <= FAIR[1]] or list(runs)
 
 
-def accuracy_picture(runs: Sequence[Run]) -> Any:
+def accuracy_picture(runs: Sequence[Run], axes: Any = None) -> Any:
     """Accuracy over the number of regions of the fair configurations."""
     chosen = fair(runs)
     return plot_accuracy(
@@ -60,6 +60,7 @@ def accuracy_picture(runs: Sequence[Run]) -> Any:
         [run.first_width for run in chosen],
         lower=[run.row.lower for run in chosen],
         upper=[run.row.upper for run in chosen],
+        axes=axes,
     )
 
 

@@ -1,4 +1,4 @@
-"""Polynomials in one or two unknowns, and the tables that turn their values on a simplex into Bernstein coefficients."""
+"""Polynomials in one or two unknowns, and tables that turn their values on a simplex into Bernstein coefficients."""
 
 from __future__ import annotations
 

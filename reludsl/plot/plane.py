@@ -19,6 +19,7 @@ def plot_plane(
     found: Plane,
     colouring: Colouring = Colouring.PATTERN,
     *,
+    depth: int | None = None,
     decision: Plane | None = None,
     points: FloatArray | None = None,
     labels: IntArray | None = None,
@@ -28,6 +29,7 @@ def plot_plane(
 
     Args:
         colouring: the gradient is the Frobenius norm of that of all outputs, in the plane's coordinates.
+        depth: number of layers that colours of boundaries are shared among (see `plot_regions`).
         decision: the `decision_plane` of the same network and domain: its boundary is drawn thick, and classes are
             those of its faces. Without it a face has the class of a point in its middle.
         points: (p, 2) in the plane's coordinates; labels: (p,) their classes.
@@ -49,6 +51,7 @@ def plot_plane(
         colouring=colouring,
         boundaries=found.segments(inner),
         layers=found.edge_part[inner],
+        depth=depth,
         decision=None if decision is None else decision.segments(decision.boundary()),
         points=points,
         labels=labels,

@@ -42,6 +42,7 @@ def plot_regions(
     colouring: Colouring = Colouring.PATTERN,
     boundaries: FloatArray | None = None,
     layers: IntArray | None = None,
+    depth: int | None = None,
     decision: FloatArray | None = None,
     points: FloatArray | None = None,
     labels: IntArray | None = None,
@@ -58,6 +59,8 @@ def plot_regions(
         colouring: which of those they are.
         boundaries: (m, 2, 2) segments between regions, from point to point.
         layers: (m,) the layer that makes each, from 0; without it they are all of one colour.
+        depth: of how many layers a colour is one, where pictures side by side show some of them; by default of those
+            that are met.
         decision: (k, 2, 2) segments between classes, drawn thick.
         points: (p, 2) data points; labels: (p,) their classes.
         axes: axes of matplotlib to draw on; new ones by default.
@@ -79,7 +82,7 @@ def plot_regions(
         )
     axes = new_axes() if axes is None else axes
     keys = _fill(axes, _padded(where, ends), values, colouring)
-    _bound(axes, boundaries, layers)
+    _bound(axes, boundaries, layers, depth)
     _decide(axes, decision)
     _scatter(axes, points, labels)
     for name, side in (("x", where[:, 0]), ("y", where[:, 1])):
@@ -125,7 +128,7 @@ def _fill(axes: Any, polygons: Any, values: npt.NDArray[Any], colouring: Colouri
     return keys
 
 
-def _bound(axes: Any, boundaries: FloatArray | None, layers: IntArray | None) -> None:
+def _bound(axes: Any, boundaries: FloatArray | None, layers: IntArray | None, least: int | None) -> None:
     """Later layers below earlier ones, which they bend at."""
     from matplotlib.collections import LineCollection
 
@@ -134,9 +137,11 @@ def _bound(axes: Any, boundaries: FloatArray | None, layers: IntArray | None) ->
     segments: Any = array(boundaries, (None, 2, 2), "boundaries")
     width = float(np.clip(60 / np.sqrt(len(segments) + 1), 0.2, 1.2))
     number = np.zeros(len(segments), dtype=np.int64) if layers is None else classes(layers, len(segments), "layers")
-    depth = int(number.max(initial=0)) + 1
+    depth = max(int(number.max(initial=0)) + 1, least or 1)
     for k, colour in enumerate(shades(depth)):
         own: Any = segments[number == k]
+        if least is not None and not len(own):
+            continue
         name = "_boundaries" if layers is None else f"layer {k + 1}"
         lines = LineCollection(own, colors=[colour], linewidths=width, rasterized=len(segments) > RASTER, label=name)
         lines.set_zorder(2 + (depth - k) / (depth + 1))
