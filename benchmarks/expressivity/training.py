@@ -119,17 +119,23 @@ def fit(
             model.eval()
             on_epoch(epoch, model)
 
-    look(0)
-    for epoch in range(1, how.epochs + 1):
-        model.train()
-        for chosen in torch().randperm(len(x), generator=random).split(how.batch):
-            value = measure(model(x[chosen]), y[chosen])
-            if penalty is not None:
-                value = value + penalty(model, x[chosen])
-            rule.zero_grad()
-            value.backward()
-            rule.step()
-        look(epoch)
+    threads = torch().get_num_threads()
+    # products this small are slower on two threads, many times where other processes want the cores too
+    torch().set_num_threads(1)
+    try:
+        look(0)
+        for epoch in range(1, how.epochs + 1):
+            model.train()
+            for chosen in torch().randperm(len(x), generator=random).split(how.batch):
+                value = measure(model(x[chosen]), y[chosen])
+                if penalty is not None:
+                    value = value + penalty(model, x[chosen])
+                rule.zero_grad()
+                value.backward()
+                rule.step()
+            look(epoch)
+    finally:
+        torch().set_num_threads(threads)
 
 
 def network_of(model: Any) -> Network:
