@@ -62,9 +62,13 @@ def start_pictures(depths: Sequence[Depth], sizes: Sequence[Size], scales: Seque
             left.plot(variances, density, marker="o", label=label)
             middle.plot(variances, [one.whole.mean() for one in own], marker="o", label=label)
             right.plot([one.gradient.mean() for one in own], density, marker="o", label=label)
-        left.set(xscale="log", yscale="log", xlabel="weight variance x inputs", ylabel="regions per area of the square")
-        middle.set(xscale="log", xlabel="weight variance x inputs", ylabel=f"{OVER}, whole plane", ylim=(0, 1))
+        left.set_xscale("log", base=2)
+        left.set(yscale="log", xlabel="weight variance x inputs", ylabel="regions per area of the square")
+        middle.set_xscale("log", base=2)
+        middle.set(xlabel="weight variance x inputs", ylabel=f"{OVER}, whole plane", ylim=(0, 1))
         right.set(xscale="log", yscale="log", xlabel="mean gradient norm in the plane", ylabel="regions per area")
+        for axes in (left, middle, right):
+            axes.minorticks_off()
         left.legend(fontsize="small")
 
     return [
@@ -139,5 +143,7 @@ def memory_picture(levels: Sequence[Level], tasks: Sequence[Task]) -> Picture:
         }
         plot_spread(sizes, runs, xlabel="random points", ylabel=f"{OVER} of the square", axes=right)
         right.set(xscale="log", ylim=(0, 1.05))
+        right.set_xticks(sizes, [str(size) for size in sizes])
+        right.minorticks_off()
 
     return Picture(name="memory", caption="Memorising: images with random labels, random points", draw=draw)

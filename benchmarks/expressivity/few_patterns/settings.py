@@ -11,6 +11,9 @@ Widths = tuple[int, ...]
 BIAS_SCALE = 1e-3
 """Standard deviation of the biases at the start: variance 1e-6, as published."""
 
+SHORT = Fit(epochs=10)
+"""Adam at 1e-3, batches of 128, as published, for ten epochs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corruption:
@@ -77,7 +80,7 @@ class Settings:
     sweep: Widths = (20, 20, 20)
     trained: tuple[Widths, ...] = ((30, 30), (20, 20, 20), (15,) * 4, (32, 32, 32))
     runs: int = 2
-    fit: Fit = Fit(epochs=10)
+    fit: Fit = SHORT
     deep: Widths = (32, 32, 32)
     corruption: Corruption = Corruption(
         levels=(0.0, 0.5, 1.0), images=500, fit=Fit(epochs=60, batch=32), every=6, runs=2

@@ -46,9 +46,9 @@ NOTES = (
     "About N^2 / 2 regions is what is counted in the whole plane through three images. In the square around them of "
     "half-side 1.25 circumradii there are fewer; both are given.",
     "C_grad is measured: the expectation is a mean over networks and the neurons of a layer, the supremum is over "
-    "points of the slice, moments go up to the dimension of the slice. So the bound is evaluated at an estimate, which "
-    "may be below the true constant. T = 2^5 C_grad C_bias is quoted from memory of the publication, as is C_bias for k "
-    "biases; the factor 2 C_grad C_bias of segments is from the volume form of Hanin and Rolnick 2019a.",
+    "points of the slice, moments go up to the dimension of the slice. So the bound is evaluated at an estimate that "
+    "may be below the true constant. The factor 2^5 of T is not stated in the texts at hand and still to be verified; "
+    "2 C_grad C_bias of segments is the volume form of Hanin and Rolnick 2019a.",
     "In the whole plane one hidden layer of N units in general position has 1 + N + N (N - 1) / 2 regions whatever it "
     "learns, so that only deeper networks can show the dip.",
 )
