@@ -15,6 +15,7 @@ from scipy import sparse
 from benchmarks.cells import cells, probes
 from benchmarks.compression import compression
 from benchmarks.convolutions import convolutions
+from benchmarks.densities import densities
 from benchmarks.formulations import formulations
 from benchmarks.margin import margin
 from benchmarks.measure import Figure, Measured, best
@@ -143,6 +144,7 @@ CASES: dict[str, Callable[[bool], Iterator[Measured]]] = {
     "queries": registered,
     "planes": planes,
     "lines": lines,
+    "densities": densities,
     "cells": cells,
     "probes": probes,
 }

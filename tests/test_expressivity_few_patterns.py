@@ -221,7 +221,7 @@ def test_counts_fall_during_training_and_stay_of_their_size() -> None:
 @pytest.mark.slow
 def test_random_labels_are_memorised_with_slightly_more_regions() -> None:
     need("torch")
-    how = Corruption(levels=(0.0, 1.0), images=300, fit=Fit(epochs=100, batch=32), every=100, runs=5)
+    how = Corruption(levels=(0.0, 1.0), images=150, fit=Fit(epochs=150, batch=16), every=150, runs=5)
     plain, noisy = memory.corruption(replace(SMALL, corruption=how, deep=(32, 32, 32)), _digits()[0], 0, _silent)
     assert plain.accuracy[:, -1].min() > 99
     assert noisy.accuracy[:, -1].min() > 95
