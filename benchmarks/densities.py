@@ -19,8 +19,8 @@ from reludsl.regions import Slice, nearest_boundary
 
 def densities(small: bool) -> Iterator[Figure]:
     """64-32x3 at initialisation in a plane through three digits: a count has to take less than 0.1 s. The baseline
-    clips one polygon after the other in plain Python. Distances of 300 points, against one
-    backward pass of all of them per unit."""
+    clips one polygon after the other in plain Python. Distances of 300 points, against one backward pass of all of
+    them for each unit."""
     pixels = images("digits")[0].pixels
     sizes = (64, 16, 16) if small else (64, 32, 32, 32)
     network = random_network(sizes, 1, Initialisation.NORMAL, bias_scale=1e-3)
@@ -32,7 +32,7 @@ def densities(small: bool) -> Iterator[Figure]:
     assert counted == len(clip(square))
     took = best(lambda: slice_density(network, cuts))
     yield Figure(
-        f"slice of {name}, {counted:,} regions", took, "clipping in plain Python", base, 1.0 if small else 0.15
+        f"slice of {name}, {counted:,} regions", took, "clipping in plain Python", base, 2.0 if small else 0.25
     )
     whole = slice_density(network, cuts, whole=True).regions.item()
     took = best(lambda: slice_density(network, cuts, whole=True))

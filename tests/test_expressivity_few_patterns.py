@@ -112,8 +112,8 @@ def test_study_without_torch_leaves_training_out_and_says_so(monkeypatch: pytest
 
 def test_data_falls_back_on_the_digits(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setattr(few_patterns, "MNIST", tmp_path / "mnist.npz")
-    train, test, notes = few_patterns.data(replace(SMALL, images="mnist", part=100, tested=50), 0)
-    assert (len(train), len(test), train.pixels.shape[1]) == (100, 50, 64)
+    source, train, test, notes = few_patterns.data(replace(SMALL, images="mnist", part=100, tested=50), 0)
+    assert (source, len(train), len(test), train.pixels.shape[1]) == ("digits", 100, 50, 64)
     assert any("stand in for MNIST" in note for note in notes)
     assert any("100 of the 1,437" in note for note in notes)
 

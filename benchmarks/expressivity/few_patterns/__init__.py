@@ -27,7 +27,7 @@ LEMMA = ((10, 10, 10), 5)
 
 def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None) -> Finding:
     """Everything; without torch what needs no training."""
-    train, test, notes = data(settings, seed)
+    source, train, test, notes = data(settings, seed)
     told, pictures = at_start(settings, train, seed, say)
     notes = [*NOTES, *notes]
     if importlib.util.find_spec("torch") is None:
@@ -40,11 +40,7 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None
     return Finding(
         name="few-patterns",
         title="Few activation patterns",
-        settings={
-            **_plain(asdict(settings)),
-            "images": "digits" if len(train) < 2000 else settings.images,
-            "seed": seed,
-        },
+        settings={**_plain(asdict(settings)), "images": source, "seed": seed},
         observations=told.observations,
         numbers=told.numbers,
         tables=told.tables,
@@ -53,8 +49,8 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None
     )
 
 
-def data(settings: Settings, seed: int) -> tuple[Images, Images, list[str]]:
-    """Training and test images, and what to say about them."""
+def data(settings: Settings, seed: int) -> tuple[str, Images, Images, list[str]]:
+    """Which images they are, those to train and to test on, and what to say about them."""
     chosen, notes = settings.images, []
     if chosen == "mnist" and not MNIST.exists():
         chosen = "digits"
@@ -63,7 +59,7 @@ def data(settings: Settings, seed: int) -> tuple[Images, Images, list[str]]:
     if 0 < settings.part < len(train):
         notes.append(f"{settings.part:,} of the {len(train):,} training images are used, the published runs use all")
         train = take(train, settings.part, seed)
-    return train, take(test, settings.tested, seed) if 0 < settings.tested < len(test) else test, notes
+    return chosen, train, take(test, settings.tested, seed) if 0 < settings.tested < len(test) else test, notes
 
 
 def at_start(settings: Settings, train: Images, seed: int, say: Say) -> tuple[Told, list[Picture]]:
