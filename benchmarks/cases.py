@@ -15,6 +15,7 @@ from scipy import sparse
 from benchmarks.cells import cells, probes
 from benchmarks.compression import compression
 from benchmarks.convolutions import convolutions
+from benchmarks.densities import densities
 from benchmarks.formulations import formulations
 from benchmarks.margin import margin
 from benchmarks.measure import Figure, Measured, best
@@ -145,6 +146,7 @@ CASES: dict[str, Callable[[bool], Iterator[Measured]]] = {
     "planes": planes,
     "lines": lines,
     "trajectories": trajectories,
+    "densities": densities,
     "cells": cells,
     "probes": probes,
 }

@@ -35,10 +35,10 @@ def torch() -> Any:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Of torch: for tensors so small that threads cost more than they save."""
+def threads(count: int) -> Iterator[None]:
+    """Of torch: tensors of small networks are computed faster by one than by several that wait for each other."""
     before = torch().get_num_threads()
-    torch().set_num_threads(1)
+    torch().set_num_threads(count)
     try:
         yield
     finally:
@@ -133,7 +133,7 @@ def fit(
             model.eval()
             on_epoch(epoch, model)
 
-    with _threads(how.threads):
+    with threads(how.threads):
         look(0)
         for epoch in range(1, how.epochs + 1):
             model.train()
@@ -145,17 +145,6 @@ def fit(
                 value.backward()
                 rule.step()
             look(epoch)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Inside, torch computes by so many; afterwards as before."""
-    before = torch().get_num_threads()
-    torch().set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch().set_num_threads(before)
 
 
 def network_of(model: Any) -> Network:

@@ -61,7 +61,7 @@ def gradient_norms(network: Network, x: FloatArray, axes: FloatArray | None = No
     found = np.empty((len(points), own.units))
     for chunk in chunks(own, len(points), along):
         part_of = points[chunk]
-        for part, form in forms(own, tangent(part_of, along), pieces_at(own, part_of)):
+        for part, form in forms(own, tangent(part_of, along), pieces_at(own, part_of), bounded=False):
             if part is not None:
                 where = slice(part.first, part.first + part.size)
                 found[chunk, where] = np.linalg.norm(form.value[:, :-1], axis=1)

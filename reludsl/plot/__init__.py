@@ -13,6 +13,8 @@ from reludsl.plot.plane import plot_line as plot_line
 from reludsl.plot.plane import plot_plane as plot_plane
 from reludsl.plot.regions import Colouring as Colouring
 from reludsl.plot.regions import plot_regions as plot_regions
+from reludsl.plot.spread import plot_fit as plot_fit
+from reludsl.plot.spread import plot_spread as plot_spread
 from reludsl.plot.trajectory import plot_image as plot_image
 from reludsl.plot.trajectory import plot_images as plot_images
 from reludsl.plot.trajectory import plot_lengths as plot_lengths

@@ -99,7 +99,7 @@ def _nearest(own: Plan, x: FloatArray, axes: FloatArray) -> tuple[FloatArray, In
     pieces = pieces_at(own, x)
     best, number, element = np.full(m, np.inf), np.full(m, -1), np.full(m, -1)
     point, row = x.copy(), np.arange(m)
-    for part, form in forms(own, basis, pieces):
+    for part, form in forms(own, basis, pieces, bounded=False):
         if part is None:
             continue
         layer = own.network.by_name[part.name].layer

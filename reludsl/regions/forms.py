@@ -60,11 +60,12 @@ class Basis:
         return self if self.x.ndim == 2 else Basis(self.x[which], self.w)
 
 
-def forms(plan: Plan, basis: Basis, pieces: IntArray) -> Iterator[tuple[Part | None, Form]]:
+def forms(plan: Plan, basis: Basis, pieces: IntArray, *, bounded: bool = True) -> Iterator[tuple[Part | None, Form]]:
     """What every node with units takes, in order, and at last the output (of the part None).
 
     Args:
         pieces: (m, units).
+        bounded: bound the errors as well, which takes most of the time; otherwise they are given as 0.
     """
     count, d = len(pieces), len(basis.w)
     weight = basis.w[:, None]
@@ -80,17 +81,38 @@ def forms(plan: Plan, basis: Basis, pieces: IntArray) -> Iterator[tuple[Part | N
         errors = {name: errors[name] for name in step.kept}
         if isinstance(layer, AffineLayer):
             y = layer.apply(x).reshape(count, d, -1) + weight * layer.bias
-            error = numeric.inflated(layer.absolute(lost)) + layer.rounding(np.abs(x) + lost)
+            error = (
+                numeric.inflated(layer.absolute(lost)) + layer.rounding(np.abs(x) + lost) if bounded else _nothing(y)
+            )
         else:
             part = step.part
             assert part is not None
             form = Form(x.reshape(count, d, -1), lost.reshape(count, d, -1))
             yield part, form
-            y, error = held(layer, form, split[part.number], weight)
+            if bounded:
+                y, error = held(layer, form, split[part.number], weight)
+            else:
+                y = _held(layer, form.value, split[part.number], weight)
+                error = _nothing(y)
         values[node.name] = y.reshape(count * d, -1)
         errors[node.name] = error.reshape(count * d, -1)
     out = network.output
     yield None, Form(values[out].reshape(count, d, -1), errors[out].reshape(count, d, -1))
+
+
+def _nothing(value: FloatArray) -> FloatArray:
+    """Zeros that take no memory."""
+    return np.broadcast_to(0.0, value.shape)
+
+
+def _held(layer: Layer, value: FloatArray, piece: IntArray, weight: FloatArray) -> FloatArray:
+    """The coefficients of `held` alone."""
+    if isinstance(layer, MaxLayer):
+        return np.take_along_axis(value, layer.windows[np.arange(piece.shape[1]), piece][:, None, :], 2)
+    assert elementwise(layer)
+    intercept = layer.intercept_of(piece)[:, None, :]
+    y = layer.slope_of(piece)[:, None, :] * value
+    return y + weight * intercept if intercept.any() else y
 
 
 def held(layer: Layer, form: Form, piece: IntArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:

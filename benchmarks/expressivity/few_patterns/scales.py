@@ -20,6 +20,7 @@ from reludsl.expressivity import (
     gradient_constant,
     gradient_norms,
     scale_biases,
+    segment_density,
     slice_density,
 )
 from reludsl.networks import gaussian_network
@@ -42,7 +43,9 @@ class Scale:
     Args:
         per_area: (runs,) regions of the squares per area; whole: (runs,) those of whole planes / N^2.
         gradient: (runs,) mean over neurons and points of the squares of the norm of the gradient in the plane.
-        c_grad: measured on the first slice; `bound` is that of its square against the mean count there.
+        c_grad: measured on the first slice; `bound` is that of its square against the mean count there, `regions`.
+        along: the bound 2 C_grad C_bias N on breakpoints per length, against the mean count `crossings` on the first
+            axis of that square, from side to side.
     """
 
     variance: float
@@ -53,6 +56,8 @@ class Scale:
     c_grad: float
     regions: float
     bound: Expected
+    crossings: float
+    along: Expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +102,24 @@ def _scale(
     ]
     c_grad = gradient_constant(networks, samples[0], 2, cuts[0].axes)
     counted = float(np.mean([square.regions[0] for square in squares]))
+    neurons, c_bias = sum(settings.sweep), bias_constant(bias_scale)
+    first, area = cuts[0], float(squares[0].areas[0])
+    ends = first.origin + first.corners[:, :1].min() * first.axes[0], first.origin + first.corners.max() * first.axes[0]
+    crossings = float(np.mean([segment_density(network, *ends).regions[0] for network in networks])) - 1
+    length = float(np.linalg.norm(ends[1] - ends[0]))
+    on_line = np.linspace(*ends, SAMPLES)
+    steep = gradient_constant(networks, on_line, 1, first.axes[:1])
     return Scale(
-        variance,
-        bias_scale,
-        np.array([square.per_area.mean() for square in squares]),
-        np.array([slice_density(network, cuts, whole=True).ratio.mean() for network in networks]),
-        np.array(gradient),
-        c_grad,
-        counted,
-        expected_regions(
-            2,
-            sum(settings.sweep),
-            FACTOR * c_grad * bias_constant(bias_scale),
-            volume=float(squares[0].areas[0]),
-            regions=counted,
-        ),
+        variance=variance,
+        bias_scale=bias_scale,
+        per_area=np.array([square.per_area.mean() for square in squares]),
+        whole=np.array([slice_density(network, cuts, whole=True).ratio.mean() for network in networks]),
+        gradient=np.array(gradient),
+        c_grad=c_grad,
+        regions=counted,
+        bound=expected_regions(2, neurons, FACTOR * c_grad * c_bias, volume=area, regions=counted),
+        crossings=crossings,
+        along=expected_regions(1, neurons, 2.0 * steep * c_bias, volume=length, regions=max(crossings, 1e-9)),
     )
 
 
@@ -125,14 +133,15 @@ def lemma(widths: Widths, networks: int, seed: int) -> Lemma:
     """N(x; c b) = c N(x / c; b), by counting: all of R^2, and a box that is scaled along."""
     unequal, plain, weights = 0, [], []
     box = np.full(2, SIDE)
+    he = float(np.sqrt(2.0))
     for run in range(networks):
         draw = partial(gaussian_network, (2, *widths), seed + run, bias_scale=1.0)
-        network = draw(weight_scale=float(np.sqrt(2.0)))
+        network = draw(weight_scale=he)
         whole, local = plane(network, Space(2)).faces, plane(network, Box(-box, box)).faces
         for c in FACTORS:
             scaled = scale_biases(network, c)
             unequal += plane(scaled, Space(2)).faces != whole
             unequal += plane(scaled, Box(-c * box, c * box)).faces != local
         plain.append(whole)
-        weights.append([plane(draw(weight_scale=float(np.sqrt(2.0)) * c), Space(2)).faces for c in FACTORS])
+        weights.append([plane(draw(weight_scale=c * he), Space(2)).faces for c in FACTORS])
     return Lemma(2 * len(FACTORS) * networks, unequal, plain, weights)

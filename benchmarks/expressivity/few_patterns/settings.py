@@ -11,6 +11,9 @@ Widths = tuple[int, ...]
 BIAS_SCALE = 1e-3
 """Standard deviation of the biases at the start: variance 1e-6, as published."""
 
+SHORT = Fit(epochs=10)
+"""Adam at 1e-3, batches of 128, as published, for ten epochs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corruption:
@@ -54,7 +57,7 @@ class Settings:
         part: how many training images; tested: how many test images; 0 for all.
         depths: architectures of the same number of neurons, from shallow to deep.
         segment_widths, segment_depths: networks that segments are cut by, every width with every depth.
-        start_runs: networks at initialisation per architecture.
+        depth_runs, start_runs: networks at initialisation per architecture, of `depths` and of all else.
         slices, segments, points: measured of each network.
         variances: of the weights, times the number of inputs; bias_scales: standard deviations; `sweep` is the shape.
         trained: architectures that are trained; runs: how often each.
@@ -67,7 +70,8 @@ class Settings:
     depths: tuple[Widths, ...] = ((60,), (30, 30), (20, 20, 20), (15,) * 4, (12,) * 5)
     segment_widths: tuple[int, ...] = (8, 16, 32, 64)
     segment_depths: tuple[int, ...] = (1, 2, 3, 4)
-    start_runs: int = 10
+    depth_runs: int = 10
+    start_runs: int = 5
     slices: int = 2
     segments: int = 40
     points: int = 50
@@ -76,12 +80,12 @@ class Settings:
     sweep: Widths = (20, 20, 20)
     trained: tuple[Widths, ...] = ((30, 30), (20, 20, 20), (15,) * 4, (32, 32, 32))
     runs: int = 2
-    fit: Fit = Fit(epochs=10)
+    fit: Fit = SHORT
     deep: Widths = (32, 32, 32)
     corruption: Corruption = Corruption(
         levels=(0.0, 0.5, 1.0), images=500, fit=Fit(epochs=60, batch=32), every=6, runs=2
     )
-    random_points: Points = Points(sizes=(10, 40, 160, 640), steps=1500, batch=128, rate=1e-3, runs=3)
+    random_points: Points = Points(sizes=(10, 30, 90, 270), steps=1200, batch=128, rate=1e-3, runs=3)
 
 
 DEFAULT = Settings()
@@ -89,6 +93,7 @@ DEFAULT = Settings()
 FULL = Settings(
     part=0,
     tested=0,
+    depth_runs=50,
     start_runs=20,
     slices=5,
     segments=100,

@@ -61,7 +61,7 @@ def depths(settings: Settings, pixels: FloatArray, seed: int) -> list[Depth]:
 
 def _depth(settings: Settings, pixels: FloatArray, widths: Widths, seed: int) -> Depth:
     whole, square, odd = [], [], 0
-    for run in range(settings.start_runs):
+    for run in range(settings.depth_runs):
         network = initial(pixels.shape[1], widths, seed + run)
         cuts = draw_slices(pixels, settings.slices, seed + run)
         plane, polygon = slice_density(network, cuts, whole=True), slice_density(network, cuts)

@@ -14,7 +14,7 @@ from benchmarks.expressivity.finding import Finding, Observation, Picture, Table
 from benchmarks.expressivity.sawtooth import anti, pictures
 from benchmarks.expressivity.sawtooth.construction import FORMS, SUBSETS, Built, built, by_layer, perturbed, pieces
 from benchmarks.expressivity.sawtooth.relearning import Look, random_start, relearned
-from benchmarks.expressivity.training import Fit, one_thread
+from benchmarks.expressivity.training import Fit, threads
 from benchmarks.published.training import Say
 from reludsl.backend import FloatArray
 from reludsl.expressivity import multiplicative
@@ -78,7 +78,7 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda text: N
     if importlib.util.find_spec("torch") is None:
         notes.append("torch is not installed (pip install torch): learning again and anti-regularisation are left out.")
     else:
-        with one_thread():
+        with threads(1):
             parts += [learning(settings, seed, say), crossing(settings, seed, say)]
         notes.append(
             "Anti-regularisation is suggested on the slides without a result. Here the task is |s(x) - s(y)| on a "

@@ -1,0 +1,335 @@
+"""What was measured beside what was published, in words, tables and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from benchmarks.expressivity.few_patterns.course import QUANTITIES, Course
+from benchmarks.expressivity.few_patterns.memory import Level, Task
+from benchmarks.expressivity.few_patterns.pictures import name
+from benchmarks.expressivity.few_patterns.scales import FACTORS, Lemma, Scale
+from benchmarks.expressivity.few_patterns.start import Depth, Size, line_through
+from benchmarks.expressivity.finding import Observation, Table
+
+FEW = "Hanin and Rolnick 2019b"
+COMPLEXITY = "Hanin and Rolnick 2019a"
+
+HALF = 0.1
+"""How far from 1/2 a count / N^2 is still about 1/2."""
+
+SAME = 1.25
+"""Largest mean over smallest, for counts that hardly depend on depth."""
+
+FACTOR = 2.0
+"""What counts change by at most where they are said to stay of their size."""
+
+MEMORISED = 99.0
+"""% of the labels."""
+
+NOTES = (
+    "A published summary (the seed talk on figure 1 of Hanin and Rolnick 2019b) calls [20, 20, 20] a 2-layer network; "
+    "it has three hidden layers.",
+    "The same summary says that scaling the weights of all layers is scaling the biases by one number, so that Lemma 6 "
+    "leaves the number of regions as it is. Weights times c are biases of layer l times c^-l, a different number for "
+    "each layer, of which Lemma 6 says nothing: the counts of the single networks change (table of the lemma), their "
+    "mean hardly does.",
+    "Lemma 6 needs a positive number, and is about all of R^n: in a fixed box the count changes unless the box is "
+    "scaled along.",
+    "Activation patterns and linear regions are said in published summaries to correspond one to one. They do not: "
+    "neighbouring patterns may have the same affine map, and one map may live on several regions (Lemma 3 is an "
+    "inequality). Counted here are activation patterns whose region in the slice has an interior.",
+    "About N^2 / 2 regions is what is counted in the whole plane through three images. In the square around them of "
+    "half-side 1.25 circumradii there are fewer; both are given.",
+    "C_grad is measured: the expectation is a mean over networks and the neurons of a layer, the supremum is over "
+    "points of the slice, moments go up to the dimension of the slice. So the bound is evaluated at an estimate that "
+    "may be below the true constant. The factor 2^5 of T is not stated in the texts at hand and still to be verified; "
+    "2 C_grad C_bias of segments is the volume form of Hanin and Rolnick 2019a.",
+    "In the whole plane one hidden layer of N units in general position has 1 + N + N (N - 1) / 2 regions whatever it "
+    "learns, so that only deeper networks can show the dip.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A part of a finding."""
+
+    observations: list[Observation] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+    def __add__(self, other: Told) -> Told:
+        return Told(
+            self.observations + other.observations,
+            self.tables + other.tables,
+            {**self.numbers, **other.numbers},
+        )
+
+
+def told_start(depths: Sequence[Depth], sizes: Sequence[Size], scales: Sequence[Scale], lemma: Lemma) -> Told:
+    """Of networks at initialisation."""
+    means = np.array([one.whole.mean() for one in depths])
+    neurons = np.array([one.neurons for one in sizes], dtype=np.float64)
+    crossed = np.array([one.regions.mean() for one in sizes])
+    distance = np.array([one.distance.mean() for one in sizes])
+    fit, decay = line_through(neurons, crossed), line_through(np.log(neurons), np.log(distance))
+    wide = [one for one in scales if one.bias_scale == max(s.bias_scale for s in scales)]
+    order = float(spearmanr([s.gradient.mean() for s in wide], [s.per_area.mean() for s in wide]).statistic)
+    density = [s.per_area.mean() for s in wide]
+    whole = np.array([s.whole.mean() for s in scales])
+    loose = np.array([float(s.bound.bound) / s.regions for s in scales])
+    along = np.array([s.crossings / float(s.along.bound) for s in scales])
+    needed = np.array([s.bound.needed for s in scales])
+    observations = [
+        Observation(
+            published=f"At initialisation about N^2 / 2 regions in a plane through three images ({FEW}, figure 1)",
+            measured=f"{means.min():.3f} to {means.max():.3f} N^2 by architecture, {means.mean():.3f} on average",
+            seen=bool((np.abs(means - 0.5) <= HALF).all()),
+        ),
+        Observation(
+            published=f"The number hardly depends on depth at the same number of neurons ({FEW})",
+            measured=f"depths {min(len(d.widths) for d in depths)} to {max(len(d.widths) for d in depths)} differ by a "
+            f"factor of {means.max() / means.min():.2f}",
+            seen=bool(means.max() / means.min() <= SAME),
+        ),
+        Observation(
+            published=f"A segment crosses a number of regions that is linear in the number of neurons ({COMPLEXITY})",
+            measured=f"{fit.slope:.3f} N {fit.offset:+.2f} with R² = {fit.r_squared:.4f} over {len(sizes)} sizes",
+            seen=fit.slope > 0 and fit.r_squared >= 0.95,
+        ),
+        Observation(
+            published=f"The distance to the nearest boundary falls like 1 / N, its lower bound ({COMPLEXITY})",
+            measured=f"it falls like N^{decay.slope:.2f} (R² = {decay.r_squared:.3f})",
+            seen=abs(decay.slope + 1) <= 0.2,
+        ),
+        Observation(
+            published=f"Local density of regions grows with the norm of gradients ({FEW})",
+            measured=f"over weight variances {wide[0].variance:g} to {wide[-1].variance:g} at bias scale "
+            f"{wide[0].bias_scale:g} the gradient grows {wide[-1].gradient.mean() / wide[0].gradient.mean():.1f} times "
+            f"and the density {density[-1] / density[0]:.1f} times, rank correlation {order:.2f}",
+            seen=order >= 0.8,
+        ),
+        Observation(
+            published=f"The variance of the initialisation does not change the global number of regions ({FEW})",
+            measured=f"whole planes have {whole.min():.3f} to {whole.max():.3f} N^2 over all variances",
+            seen=bool(whole.max() / whole.min() <= SAME),
+        ),
+        Observation(
+            published=f"N(x; c b) = c N(x / c; b): scaling all biases keeps the regions of R^n ({FEW}, Lemma 6)",
+            measured=f"{lemma.checks - lemma.unequal} of {lemma.checks} pairs of counts are equal",
+            seen=lemma.unequal == 0,
+        ),
+        Observation(
+            published=f"At most (T N)^n / n! regions per volume are expected, T = 2^5 C_grad C_bias ({FEW})",
+            measured=f"the bound is {loose.min():.2g} to {loose.max():.2g} times the mean count, and tight for T "
+            f"from {needed.min():.2g} to {needed.max():.2g}",
+            seen=bool((loose >= 1).all()),
+        ),
+        Observation(
+            published=f"At most 2 C_grad C_bias N breakpoints per length are expected on a line ({COMPLEXITY})",
+            measured=f"the mean count is {along.min():.2g} to {along.max():.2g} times the bound",
+            seen=bool((along <= 1).all()),
+        ),
+    ]
+    return Told(observations, _start_tables(depths, scales, lemma), _start_numbers(depths, sizes, scales, lemma))
+
+
+def _start_tables(depths: Sequence[Depth], scales: Sequence[Scale], lemma: Lemma) -> list[Table]:
+    return [
+        Table(
+            caption="Regions / N^2 at initialisation: mean and standard deviation over runs.",
+            head=["widths", "whole plane", "square of 1.25 circumradii"],
+            rows=[[name(d.widths), _spread(d.whole), _spread(d.square)] for d in depths],
+        ),
+        Table(
+            caption="Initialisation: weight variance times inputs, standard deviation of biases. Density is regions of "
+            "the square per area, the gradient is that of neurons in the plane, T is what the bound holds with, then "
+            "what would make it tight, and last the breakpoints of a segment over their bound.",
+            head=[
+                "variance",
+                "bias",
+                "density",
+                "whole / N^2",
+                "gradient",
+                "C_grad",
+                "T",
+                "T tight",
+                "segment / bound",
+            ],
+            rows=[
+                [
+                    f"{s.variance:g}",
+                    f"{s.bias_scale:g}",
+                    f"{s.per_area.mean():.3g}",
+                    f"{s.whole.mean():.3f}",
+                    f"{s.gradient.mean():.3g}",
+                    f"{s.c_grad:.3g}",
+                    f"{s.bound.transitions:.3g}",
+                    f"{s.bound.needed:.3g}",
+                    f"{s.crossings / float(s.along.bound):.2g}",
+                ]
+                for s in scales
+            ],
+        ),
+        Table(
+            caption="Regions of R^2 of networks of two inputs, and after all their weights were multiplied; "
+            "multiplying all biases changes none of them.",
+            head=["network", "as drawn", *(f"weights x {c:g}" for c in FACTORS)],
+            rows=[
+                [str(k + 1), str(plain), *map(str, row)]
+                for k, (plain, row) in enumerate(zip(lemma.plain, lemma.weights))
+            ],
+        ),
+    ]
+
+
+def _start_numbers(
+    depths: Sequence[Depth], sizes: Sequence[Size], scales: Sequence[Scale], lemma: Lemma
+) -> dict[str, Any]:
+    return {
+        "depths": [
+            {"widths": list(d.widths), "whole": d.whole.tolist(), "square": d.square.tolist(), "odd": d.odd}
+            for d in depths
+        ],
+        "sizes": [
+            {"widths": list(s.widths), "regions": s.regions.tolist(), "distance": s.distance.tolist()} for s in sizes
+        ],
+        "initialisation": [
+            {
+                "variance": s.variance,
+                "bias_scale": s.bias_scale,
+                "per_area": s.per_area.tolist(),
+                "whole": s.whole.tolist(),
+                "gradient": s.gradient.tolist(),
+                "c_grad": s.c_grad,
+                "regions": s.regions,
+                "bound": float(s.bound.bound),
+                "transitions": s.bound.transitions,
+                "transitions_needed": s.bound.needed,
+                "crossings": s.crossings,
+                "crossings_bound": float(s.along.bound),
+            }
+            for s in scales
+        ],
+        "lemma": {"checks": lemma.checks, "unequal": lemma.unequal, "plain": lemma.plain, "weights": lemma.weights},
+    }
+
+
+def told_training(courses: Sequence[Course]) -> Told:
+    """Of networks during training."""
+    deep = [one for one in courses if len(one.widths) > 1]
+    curve = np.mean([one.whole.mean(axis=0) for one in deep], axis=0)
+    low = int(curve.argmin())
+    spread = np.array([one.whole.mean(axis=0) / one.whole[:, 0].mean() for one in courses])
+    segment = np.array([one.segment.mean(axis=0) / one.segment[:, 0].mean() for one in courses])
+    distance = np.array([one.distance.mean(axis=0) / one.distance[:, 0].mean() for one in courses])
+    ends = np.array([one.whole[:, -1].mean() for one in deep])
+    right = [one.accuracy[:, -1].mean() for one in courses]
+    epochs = courses[0].epochs
+    observations = [
+        Observation(
+            published=f"During training the number of regions dips and comes back ({FEW}, figure 1)",
+            measured=f"mean over networks of two layers or more: {curve[0]:.3f} N^2 at the start, {curve[low]:.3f} at "
+            f"epoch {epochs[low]}, {curve[-1]:.3f} at epoch {epochs[-1]} with {min(right):.1f} to {max(right):.1f} % "
+            "accuracy",
+            seen=bool(curve[low] < 0.95 * curve[0] and curve[-1] > 1.02 * curve[low]),
+        ),
+        Observation(
+            published=f"During training it stays of the same size, and never grows exponentially ({FEW})",
+            measured=f"between {spread.min():.2f} and {spread.max():.2f} times the start, in every architecture",
+            seen=bool(spread.max() <= FACTOR and spread.min() >= 1 / FACTOR),
+        ),
+        Observation(
+            published=f"After training too it hardly depends on depth ({FEW})",
+            measured=f"{ends.min():.3f} to {ends.max():.3f} N^2 by architecture",
+            seen=bool(ends.max() / ends.min() <= SAME),
+        ),
+        Observation(
+            published=f"The regions crossed by a segment stay roughly as many during training ({COMPLEXITY})",
+            measured=f"between {segment.min():.2f} and {segment.max():.2f} times the start",
+            seen=bool(segment.max() <= FACTOR and segment.min() >= 1 / FACTOR),
+        ),
+        Observation(
+            published=f"The distance to the nearest boundary stays of the order 1 / N during training ({COMPLEXITY})",
+            measured=f"between {distance.min():.2f} and {distance.max():.2f} times the start",
+            seen=bool(distance.max() <= 10 and distance.min() >= 0.1),
+        ),
+    ]
+    table = Table(
+        caption="During training: regions / N^2 in whole planes and squares, regions crossed by a segment / N, "
+        "distance to the nearest boundary times N; at the start, where whole planes have fewest, at the end.",
+        head=["widths", "whole", "square", "segment", "distance x N", "test accuracy in %"],
+        rows=[_course_row(one) for one in courses],
+    )
+    numbers = [
+        {"widths": list(one.widths), "epochs": one.epochs, **{q: getattr(one, q).tolist() for q in QUANTITIES}}
+        for one in courses
+    ]
+    return Told(observations, [table], {"training": numbers})
+
+
+def _course_row(one: Course) -> list[str]:
+    low = int(one.whole.mean(axis=0).argmin())
+    scaled = one.distance * sum(one.widths)
+    cells = [
+        ", ".join(f"{values[:, at].mean():.3f}" for at in (0, low, -1))
+        for values in (one.whole, one.square, one.segment, scaled)
+    ]
+    return [name(one.widths), *cells, f"{one.accuracy[:, -1].mean():.1f}"]
+
+
+def told_memory(levels: Sequence[Level], tasks: Sequence[Task]) -> Told:
+    """Of networks that learn by heart."""
+    ends = np.array([one.whole[:, -1].mean() for one in levels])
+    right = np.array([one.accuracy[:, -1].mean() for one in levels])
+    held = [one for one in tasks if one.accuracy.mean() >= MEMORISED]
+    lost = [one for one in tasks if one.accuracy.mean() < MEMORISED]
+    growth = held[-1].after.mean() / held[0].after.mean() if held else float("nan")
+    observations = [
+        Observation(
+            published=f"The more labels are random, the more regions, but only slightly ({FEW}, figure 2)",
+            measured=", ".join(
+                f"{end:.3f} N^2 at {one.level:.0%} ({share:.1f} % learnt)"
+                for one, end, share in zip(levels, ends, right)
+            ),
+            seen=bool(ends[-1] > ends[0] and ends[-1] <= FACTOR * ends[0]),
+        ),
+        Observation(
+            published=f"Memorising random points raises the number slightly, until training fails ({FEW}, figure 3)",
+            measured=(
+                f"{held[0].size} to {held[-1].size} points are memorised with {growth:.2f} times the regions"
+                if held
+                else "no set of points is memorised"
+            )
+            + (
+                f", of {lost[-1].size} points {lost[-1].accuracy.mean():.0f} % are learnt"
+                if lost
+                else ", and none fails"
+            ),
+            seen=bool(len(held) > 1 and lost and 1 < growth <= FACTOR),
+        ),
+    ]
+    table = Table(
+        caption="Random points of [-1, 1]^2 with random labels, 0 or 1: regions / N^2 of the square, and deviation.",
+        head=["points", "before", "after", "labels learnt in %"],
+        rows=[[str(t.size), _spread(t.before), _spread(t.after), f"{t.accuracy.mean():.1f}"] for t in tasks],
+    )
+    numbers = {
+        "corruption": [
+            {"level": o.level, "epochs": o.epochs, "whole": o.whole.tolist(), "accuracy": o.accuracy.tolist()}
+            for o in levels
+        ],
+        "random_points": [
+            {"size": t.size, "before": t.before.tolist(), "after": t.after.tolist(), "accuracy": t.accuracy.tolist()}
+            for t in tasks
+        ],
+    }
+    return Told(observations, [table], numbers)
+
+
+def _spread(values: Any) -> str:
+    return f"{values.mean():.3f} ± {values.std():.3f}"
