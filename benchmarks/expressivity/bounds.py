@@ -214,8 +214,9 @@ def _bounded(rows: Sequence[StudyRow]) -> Observation:
     return Observation(
         published="Serra et al. 2018 and 2020: counts stay below Theorem 1, and the coefficients of the network give a "
         "bound between.",
-        measured=f"of {len(known)} networks all counts are between {min(shares):.2g} and {max(shares):.2g} of Theorem "
-        f"1, which the coefficients lower by a factor of {median(tighter):.4g} (median), {max(tighter):.3g} at most",
+        measured=f"of {len(known)} networks the counts, estimated where they did not end, are {min(shares):.2g} to "
+        f"{max(shares):.2g} of Theorem 1, which the coefficients lower by a factor of {median(tighter):.4g} (median), "
+        f"{max(tighter):.3g} at most",
         seen=below and bool(known),
     )
 
