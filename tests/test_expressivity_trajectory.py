@@ -31,6 +31,7 @@ from reludsl.networks import gaussian_network, random_network, sawtooth
 from reludsl.plot import plot_images, plot_lengths
 from reludsl.regions import whole_line
 from reludsl.regions.ellipse import ellipse_lengths
+from reludsl.regions.spectral import spectral_bound
 from reludsl.testing.strategies import graphs
 
 ZIGZAG = PiecewiseLinear("zigzag", (-0.5, 0.25, 1.0), (1, -1, 0.5, 2))
@@ -267,14 +268,33 @@ def test_length_of_an_ellipse_is_the_integral_of_its_speed(
 
 
 @given(st.integers(0, 2**31), st.floats(1e-12, 1e-2))
-def test_length_of_a_perturbed_ellipse_is_within_the_slack(seed: int, size: float) -> None:
+def test_length_of_a_perturbed_ellipse_is_within_the_drift(seed: int, size: float) -> None:
     rng = np.random.default_rng(seed)
     a, b, da, db = rng.normal(size=(4, 1, 3))
     ends = np.array([0.3]), np.array([0.3 + rng.uniform(0, 6)])
-    slack = np.full(3, size)
-    length, error = ellipse_lengths(a, b, *ends, slack)
-    other, own = ellipse_lengths(a + np.clip(da, -1, 1) * slack, b + np.clip(db, -1, 1) * slack, *ends)
+    length, error = ellipse_lengths(a, b, *ends, size)
+    off = [size * d / max(1.0, float(np.linalg.norm(d))) for d in (da, db)]
+    other, own = ellipse_lengths(a + off[0], b + off[1], *ends)
     assert abs(length - other) <= error + own
+
+
+@given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 40), st.sampled_from([1e-80, 1e-3, 1.0, 1e80]))
+def test_spectral_bound_is_above_the_norm_and_near_it(seed: int, rows: int, columns: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    # of any rank, sorted by no size
+    matrix = scale * rng.normal(size=(rows, columns)) * 10.0 ** rng.integers(-3, 3, columns)
+    known = float(np.linalg.norm(matrix, 2))
+    assert known * (1 - 1e-12) <= spectral_bound(matrix)
+    if 1e-60 < scale < 1e60:
+        assert spectral_bound(matrix) <= known * min(rows, columns) ** (1 / 16) * (1 + 1e-6)
+
+
+def test_error_of_a_deep_network_stays_below_its_lengths() -> None:
+    network = gaussian_network((20, *[40] * 12), 0, weight_scale=2.0, bias_scale=0.2)
+    x, y = np.random.default_rng(2).normal(size=(2, 20))
+    found = trajectory(network, x, y, arc=True)
+    assert found.length_errors is not None
+    assert (found.length_errors < 1e-4 * found.lengths).all()
 
 
 @pytest.mark.parametrize("flat", [0.0, 1e-300, 1e-160, 1e-12, 1e-8])

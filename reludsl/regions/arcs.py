@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.errors import InvalidInput
-from reludsl.layers import Activation, AffineLayer, Layer, MaxLayer, elementwise
+from reludsl.layers import Activation, AffineLayer, MaxLayer, elementwise
 from reludsl.network import INPUT, Network
+from reludsl.regions.drift import Drift
 from reludsl.regions.ellipse import ellipse_lengths
 from reludsl.regions.path import CLOSE, Path
 from reludsl.regions.sweep import Events
@@ -104,8 +104,9 @@ def arc(
             "in radians that increase by no more than 2 pi"
         )
     own = plan(network)
+    norms: dict[str, float] = {}
     found = [
-        _Arcs(own, c[k : k + CHUNK], a[k : k + CHUNK], b[k : k + CHUNK], (low, high), tolerance)
+        _Arcs(own, c[k : k + CHUNK], a[k : k + CHUNK], b[k : k + CHUNK], (low, high), tolerance, Drift(network, norms))
         for k in range(0, len(a), CHUNK)
     ]
     joined = [sweep.run() for sweep in found]
@@ -139,7 +140,7 @@ class _Arcs:
         live: (intervals, 3, n) A, B and C, by node.
         left, right: the angles of every interval.
         number: of the point on its left.
-        slack: (n,) what each element of any A and B may be off by, by node.
+        drift: what any A and B may be off by.
         lengths, errors: (arcs,) at every stop, one after the other; as in `Sweep`, of the intervals by then.
     """
 
@@ -149,6 +150,7 @@ class _Arcs:
     sine: FloatArray
     angles: tuple[float, float]
     tolerance: float
+    drift: Drift
     live: dict[str, FloatArray] = field(init=False)
     left: FloatArray = field(init=False)
     right: FloatArray = field(init=False)
@@ -157,7 +159,6 @@ class _Arcs:
     born: int = field(init=False)
     start: IntArray = field(init=False)
     events: list[Events] = field(init=False, default_factory=list)
-    slack: dict[str, FloatArray] = field(init=False)
     lengths: list[FloatArray] = field(init=False, default_factory=list)
     errors: list[FloatArray] = field(init=False, default_factory=list)
 
@@ -168,7 +169,6 @@ class _Arcs:
         self.chain = np.arange(count)
         self.number, self.born = np.arange(count), count
         self.start = np.zeros((count, self.plan.units), dtype=np.int64)
-        self.slack = {INPUT: np.zeros(self.plan.network.input_size)}
         self._measure(INPUT)
 
     def run(self) -> tuple[FloatArray, IntArray, Events]:
@@ -179,9 +179,6 @@ class _Arcs:
             given = network.gather(node, self.live)
             self.live = {name: self.live[name] for name in step.kept}
             if isinstance(layer, AffineLayer):
-                reach = np.abs(given[:, :2]).max(axis=(0, 1))
-                lost = network.gather(node, self.slack)
-                slack = numeric.inflated(layer.absolute(lost)) + layer.rounding(reach + lost)
                 value = layer.apply(given.reshape(-1, given.shape[-1])).reshape(len(given), 3, -1)
                 value = value + np.array([[0.0], [0.0], [1.0]]) * layer.bias
             else:
@@ -193,8 +190,8 @@ class _Arcs:
                     assert elementwise(layer)
                     value = self._activation(layer, step.part)
                 del self.live[""]
-                slack = self._slack_behind(layer, network.gather(node, self.slack), value)
-            self.live[node.name], self.slack[node.name] = value, slack
+            self.drift.note(node, *(v[:, :2].reshape(-1, v.shape[2]) for v in (given, value)))
+            self.live[node.name] = value
             if node.name in self.plan.stops:
                 self._measure(node.name)
         count = np.bincount(self.chain)
@@ -212,18 +209,9 @@ class _Arcs:
 
     def _measure(self, name: str) -> None:
         value = self.live[name]
-        length, error = ellipse_lengths(value[:, 0], value[:, 1], self.left, self.right, self.slack[name])
+        length, error = ellipse_lengths(value[:, 0], value[:, 1], self.left, self.right, self.drift.norm[name])
         for found, values in ((self.lengths, length), (self.errors, error)):
             found.append(np.bincount(self.chain, values, len(self.centre)).astype(np.float64, copy=False))
-
-    def _slack_behind(self, layer: Layer, lost: FloatArray, value: FloatArray) -> FloatArray:
-        """What the coefficients of a layer of units may be off by, on the pieces that they are on."""
-        if isinstance(layer, MaxLayer):
-            return np.asarray(lost[layer.windows].max(axis=1))
-        assert elementwise(layer)
-        steepest = np.abs(layer.slopes_at(lost.size)).max(axis=0)
-        rounded = 2 * numeric.UNIT * np.abs(value[:, :2]).max(axis=(0, 1)) + numeric.underflow(1)
-        return np.asarray(numeric.inflated(steepest * lost) + rounded)
 
     def _activation(self, layer: Activation, part: Part) -> FloatArray:
         breaks = layer.breaks_at(part.size)

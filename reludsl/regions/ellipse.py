@@ -25,15 +25,14 @@ the slowest points of a flat ellipse, and 8 for that of the angles."""
 
 
 def ellipse_lengths(
-    cosine: FloatArray, sine: FloatArray, left: FloatArray, right: FloatArray, slack: FloatArray | float = 0.0
+    cosine: FloatArray, sine: FloatArray, left: FloatArray, right: FloatArray, drift: float = 0.0
 ) -> tuple[FloatArray, FloatArray]:
     """Length of A cos s + B sin s from one angle to another, and what it may be off by: (m,) each.
 
     Args:
         cosine, sine: A and B, (m, n).
         left, right: (m,), no farther apart than 2 pi.
-        slack: (n,) what each element of A and of B may be off by: |dA|, |dB| <= d changes the speed by at most
-            sqrt(2) |d|.
+        drift: what A and B may be off by, each, in the Euclidean norm; it changes the speed by sqrt(2) as much at most.
 
     >>> from scipy.special import ellipe
     >>> length, error = ellipse_lengths(np.array([[2.0, 0.0]]), np.array([[0.0, 1.0]]), np.zeros(1), np.full(1, np.pi))
@@ -58,7 +57,7 @@ def ellipse_lengths(
     length = major * (ellipeinc(ends[1], m) - ellipeinc(ends[0], m))
     # U and V are rounded, and V is orthogonal to U but for this part of it
     rounded = numeric.gamma(n + 8) * np.sqrt(2.0 * (squares[0] + squares[1]))
-    off = rounded + skew / whole + numeric.gamma(n + 2) * minor + math.sqrt(2.0) * float(np.linalg.norm(slack))
+    off = rounded + skew / whole + numeric.gamma(n + 2) * minor + math.sqrt(2.0) * drift
     # squares below 2^-1022 are lost
     error = (right - left) * (off + n * 2.0**-500) + INTEGRAL * major
     return length, numeric.inflated(error)
