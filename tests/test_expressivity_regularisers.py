@@ -174,6 +174,9 @@ def test_regulariser_when_asked_the_impossible_says_what_to_write() -> None:
         TrajectoryRegulariser(torch.nn.Linear(2, 2), 1.0)
     with pytest.raises(InvalidInput, match="name them"):
         TrajectoryRegulariser(net, 1.0, [])
+    pair = torch.nn.LSTM(3, 2).double()
+    with TrajectoryRegulariser(pair, 1.0, [""]), pytest.raises(InvalidInput, match="gives a tuple"):
+        pair(points(3))
     regulariser = TrajectoryRegulariser(net, 1.0)
     net(points(1))
     with pytest.raises(InvalidInput, match="at least two different points"):

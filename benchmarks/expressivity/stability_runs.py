@@ -10,9 +10,8 @@ import numpy as np
 from benchmarks.expressivity.training import Fit, accuracy, dense, fit, network_of, torch
 from benchmarks.published.training import Images
 from reludsl.backend import FloatArray
-from reludsl.expressivity import TrajectoryRegulariser, additive
+from reludsl.expressivity import TrajectoryRegulariser, additive, trajectory
 from reludsl.network import Network
-from reludsl.regions import arc
 
 CLASSES = 10
 
@@ -35,7 +34,7 @@ class Data:
 
     def growth(self, model: Any) -> FloatArray:
         """Length of the arcs' images behind every hidden layer over their length at the input, mean over the arcs."""
-        lengths = arc(network_of(model), 0.0, self.first, self.second).lengths()
+        lengths = trajectory(network_of(model), self.first, self.second, arc=True).lengths
         return np.asarray((lengths[:, 1:-1] / lengths[:, :1]).mean(axis=0))
 
 
@@ -164,11 +163,11 @@ def course(
         def look(_: int, model: Any, seen: list[FloatArray] = seen) -> None:
             seen.append(data.growth(model))
 
-        with TrajectoryRegulariser(model, weight) as regulariser:
-            fit(
-                model, data.train.pixels, data.train.labels, how, seed,
-                penalty=(lambda *_, own=regulariser: own()) if weight else None, on_epoch=look,
-            )  # fmt: skip
+        regulariser = TrajectoryRegulariser(model, weight) if weight else None
+        fit(
+            model, data.train.pixels, data.train.labels, how, seed,
+            penalty=None if regulariser is None else (lambda *_, own=regulariser: own()), on_epoch=look,
+        )  # fmt: skip
         growths.append(seen)
         scores.append([accuracy(model, part.pixels, part.labels) for part in (data.train, data.test)])
     looks = tuple(range(how.epochs + 1)) if how.at_epochs is None else how.at_epochs

@@ -132,6 +132,11 @@ class TrajectoryRegulariser:
 
     def _noting(self, name: str) -> Any:
         def note(module: Any, given: Any, value: Any) -> None:
+            if not hasattr(value, "requires_grad"):
+                raise InvalidInput(
+                    f"module {name!r} gives a {type(value).__name__}, and only the length of a tensor is known; name "
+                    "modules that give tensors, e.g. activations"
+                )
             if value.requires_grad:
                 self._steps.setdefault(name, []).append(batch_length(value) / max(len(value) - 1, 1))
 
