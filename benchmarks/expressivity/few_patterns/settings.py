@@ -85,7 +85,7 @@ class Settings:
     corruption: Corruption = Corruption(
         levels=(0.0, 0.5, 1.0), images=500, fit=Fit(epochs=60, batch=32), every=6, runs=2
     )
-    random_points: Points = Points(sizes=(10, 30, 90, 270), steps=1200, batch=128, rate=1e-3, runs=3)
+    random_points: Points = Points(sizes=(10, 30, 90, 270), steps=2000, batch=128, rate=1e-3, runs=3)
 
 
 DEFAULT = Settings()
