@@ -152,7 +152,7 @@ def _perturbed_observation(small: Mapping[float, FloatArray]) -> Observation:
         published="a perturbation of a layer grows exponentially with the depth that remains after it, for large "
         "sigma_w (Raghu et al. 2017, section 3)",
         measured=f"with every further layer after the one with small noise the output of untrained networks moves "
-        f"farther by a factor of {factors}, R^2 of the exponential at least {least:.2f} for the largest",
+        f"farther by a factor of {factors}, R^2 of the exponential at least {least:.3f} for the largest",
         seen=min(factor for factor, _ in largest) > 1 and least >= 0.9,
     )
 
