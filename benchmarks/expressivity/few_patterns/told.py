@@ -91,7 +91,8 @@ def told_start(depths: Sequence[Depth], sizes: Sequence[Size], scales: Sequence[
     observations = [
         Observation(
             published=f"At initialisation about N^2 / 2 regions in a plane through three images ({FEW}, figure 1)",
-            measured=f"{means.min():.3f} to {means.max():.3f} N^2 by architecture, {means.mean():.3f} on average",
+            measured=f"planes at the start have {means.min():.3f} to {means.max():.3f} N^2 regions by architecture, "
+            f"{means.mean():.3f} on average",
             seen=bool((np.abs(means - 0.5) <= HALF).all()),
         ),
         Observation(
@@ -102,12 +103,13 @@ def told_start(depths: Sequence[Depth], sizes: Sequence[Size], scales: Sequence[
         ),
         Observation(
             published=f"A segment crosses a number of regions that is linear in the number of neurons ({COMPLEXITY})",
-            measured=f"{fit.slope:.3f} N {fit.offset:+.2f} with R² = {fit.r_squared:.4f} over {len(sizes)} sizes",
+            measured=f"segments cross {fit.slope:.3f} N {'-+'[bool(fit.offset >= 0)]} {abs(fit.offset):.2f} regions with "
+            f"R² = {fit.r_squared:.4f} over {len(sizes)} sizes",
             seen=fit.slope > 0 and fit.r_squared >= 0.95,
         ),
         Observation(
             published=f"The distance to the nearest boundary falls like 1 / N, its lower bound ({COMPLEXITY})",
-            measured=f"it falls like N^{decay.slope:.2f} (R² = {decay.r_squared:.3f})",
+            measured=f"the distance falls like N^{decay.slope:.2f} (R² = {decay.r_squared:.3f})",
             seen=abs(decay.slope + 1) <= 0.2,
         ),
         Observation(
@@ -125,18 +127,19 @@ def told_start(depths: Sequence[Depth], sizes: Sequence[Size], scales: Sequence[
         ),
         Observation(
             published=f"N(x; c b) = c N(x / c; b): scaling all biases keeps the regions of R^n ({FEW}, Lemma 6)",
-            measured=f"{lemma.checks - lemma.unequal} of {lemma.checks} pairs of counts are equal",
+            measured=f"{lemma.checks - lemma.unequal} of {lemma.checks} pairs of counts, with biases and with scaled "
+            "ones, are equal",
             seen=lemma.unequal == 0,
         ),
         Observation(
             published=f"At most (T N)^n / n! regions per volume are expected, T = 2^5 C_grad C_bias ({FEW})",
-            measured=f"the bound is {loose.min():.2g} to {loose.max():.2g} times the mean count, and tight for T "
-            f"from {needed.min():.2g} to {needed.max():.2g}",
+            measured=f"the bound on regions is {loose.min():.2g} to {loose.max():.2g} times the mean count, and tight "
+            f"for T from {needed.min():.2g} to {needed.max():.2g}",
             seen=bool((loose >= 1).all()),
         ),
         Observation(
             published=f"At most 2 C_grad C_bias N breakpoints per length are expected on a line ({COMPLEXITY})",
-            measured=f"the mean count is {along.min():.2g} to {along.max():.2g} times the bound",
+            measured=f"breakpoints of segments are {along.min():.2g} to {along.max():.2g} times their bound",
             seen=bool((along <= 1).all()),
         ),
     ]
@@ -238,29 +241,30 @@ def told_training(courses: Sequence[Course]) -> Told:
     observations = [
         Observation(
             published=f"During training the number of regions dips and comes back ({FEW}, figure 1)",
-            measured=f"mean over networks of two layers or more: {curve[0]:.3f} N^2 at the start, {curve[low]:.3f} at "
-            f"epoch {epochs[low]}, {curve[-1]:.3f} at epoch {epochs[-1]} with {min(right):.1f} to {max(right):.1f} % "
-            "accuracy",
+            measured=f"in training, networks of two layers or more have {curve[0]:.3f} N^2 regions at the start, "
+            f"{curve[low]:.3f} at epoch {epochs[low]}, {curve[-1]:.3f} at epoch {epochs[-1]} with {min(right):.1f} to "
+            f"{max(right):.1f} % accuracy",
             seen=bool(curve[low] < 0.95 * curve[0] and curve[-1] > 1.02 * curve[low]),
         ),
         Observation(
             published=f"During training it stays of the same size, and never grows exponentially ({FEW})",
-            measured=f"between {spread.min():.2f} and {spread.max():.2f} times the start, in every architecture",
+            measured=f"regions of planes are {spread.min():.2f} to {spread.max():.2f} times those of the start, in "
+            "every architecture",
             seen=bool(spread.max() <= FACTOR and spread.min() >= 1 / FACTOR),
         ),
         Observation(
             published=f"After training too it hardly depends on depth ({FEW})",
-            measured=f"{ends.min():.3f} to {ends.max():.3f} N^2 by architecture",
+            measured=f"at the end there are {ends.min():.3f} to {ends.max():.3f} N^2 by architecture",
             seen=bool(ends.max() / ends.min() <= SAME),
         ),
         Observation(
             published=f"The regions crossed by a segment stay roughly as many during training ({COMPLEXITY})",
-            measured=f"between {segment.min():.2f} and {segment.max():.2f} times the start",
+            measured=f"segments cross {segment.min():.2f} to {segment.max():.2f} times as many as at the start",
             seen=bool(segment.max() <= FACTOR and segment.min() >= 1 / FACTOR),
         ),
         Observation(
             published=f"The distance to the nearest boundary stays of the order 1 / N during training ({COMPLEXITY})",
-            measured=f"between {distance.min():.2f} and {distance.max():.2f} times the start",
+            measured=f"the distance is {distance.min():.2f} to {distance.max():.2f} times that at the start",
             seen=bool(distance.max() <= 10 and distance.min() >= 0.1),
         ),
     ]
@@ -297,7 +301,8 @@ def told_memory(levels: Sequence[Level], tasks: Sequence[Task]) -> Told:
     observations = [
         Observation(
             published=f"The more labels are random, the more regions, but only slightly ({FEW}, figure 2)",
-            measured=", ".join(
+            measured="networks that learn random labels end with "
+            + ", ".join(
                 f"{end:.3f} N^2 at {one.level:.0%} ({share:.1f} % learnt)"
                 for one, end, share in zip(levels, ends, right)
             ),

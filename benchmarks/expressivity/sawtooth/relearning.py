@@ -12,7 +12,7 @@ from benchmarks.expressivity.training import torch
 from reludsl.backend import FloatArray
 from reludsl.layers import Affine
 from reludsl.network import Network, Node
-from reludsl.networks import random_network
+from reludsl.networks import Initialisation, random_network
 
 GRID = 4096
 """Intervals of [0, 1] on whose ends the loss is measured."""
@@ -31,11 +31,16 @@ class Look:
     losses: FloatArray
 
 
-def random_start(like: Network, seed: int) -> Network:
-    """An untrained network of the same layers, by the initialisation of torch."""
+def random_start(like: Network, seed: int, wider: int = 1) -> Network:
+    """An untrained network of the same layers, hidden ones so many times as wide: W ~ N(0, 2 / k), b ~ N(0, 0.01)."""
     affine = [node for node in like.nodes if isinstance(node.layer, Affine)]
-    sizes = [like.input_size, *(like.size(node.name) for node in affine)]
-    drawn = [node.layer for node in random_network(sizes, seed).nodes if isinstance(node.layer, Affine)]
+    *hidden, outputs = (like.size(node.name) for node in affine)
+    sizes = [like.input_size, *(wider * size for size in hidden), outputs]
+    drawn = [
+        node.layer
+        for node in random_network(sizes, seed, Initialisation.NORMAL, bias_scale=0.1).nodes
+        if isinstance(node.layer, Affine)
+    ]
     layers = {node.name: layer for node, layer in zip(affine, drawn)}
     return _with(like, layers)
 
@@ -68,6 +73,13 @@ def relearned(
         # the sum over networks: each gets the gradient of its own mean
         (gap**2).mean(dim=(1, 2)).sum().backward()
         rule.step()
+
+
+def side_by_side(*courses: Iterator[Look]) -> Iterator[Look]:
+    """Networks of several shapes, trained for as many iterations, as one list."""
+    for looks in zip(*courses, strict=True):
+        networks = [network for look in looks for network in look.networks]
+        yield Look(looks[0].iteration, networks, np.concatenate([look.losses for look in looks]))
 
 
 class _Together:
