@@ -103,8 +103,8 @@ def told_start(depths: Sequence[Depth], sizes: Sequence[Size], scales: Sequence[
         ),
         Observation(
             published=f"A segment crosses a number of regions that is linear in the number of neurons ({COMPLEXITY})",
-            measured=f"segments cross {fit.slope:.3f} N {'-+'[bool(fit.offset >= 0)]} {abs(fit.offset):.2f} regions with "
-            f"R² = {fit.r_squared:.4f} over {len(sizes)} sizes",
+            measured=f"segments cross {fit.slope:.3f} N {'-+'[bool(fit.offset >= 0)]} {abs(fit.offset):.2f} regions "
+            f"with R² = {fit.r_squared:.4f} over {len(sizes)} sizes",
             seen=fit.slope > 0 and fit.r_squared >= 0.95,
         ),
         Observation(
