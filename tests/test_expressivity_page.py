@@ -1,0 +1,94 @@
+"""The command of the studies, and the page that it writes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.expressivity import __main__ as command
+from benchmarks.expressivity.finding import Finding, Observation, Picture, Table
+from benchmarks.expressivity.page import PAGE, file_name, page, write_one
+
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
+
+
+def draw(figure: Any) -> None:
+    figure.subplots().plot([0, 1], [1, 2])
+
+
+FOUND = Finding(
+    name="length",
+    title="A title",
+    settings={"widths": [2, 3], "rate": 0.5, "fit": {"epochs": 3}, "seed": 7},
+    observations=[
+        Observation(published="It grows", measured="it grows by 1.5", seen=True),
+        Observation(published="It ends", measured="it goes on to 9", seen=False),
+    ],
+    numbers={"growth": 1.5},
+    tables=[Table(caption="A caption", head=["a", "b"], rows=[["1", "2"]])],
+    pictures=[Picture(name="curve", caption="A curve", draw=draw)],
+    notes=["A note"],
+)
+
+
+def test_sentence_counts_what_is_seen_and_says_the_numbers() -> None:
+    assert FOUND.sentence == ("1 of 2 published observations seen: it grows by 1.5 (seen); it goes on to 9 (not seen).")
+
+
+def test_page_has_sentence_settings_tables_pictures_and_notes_of_every_study() -> None:
+    here = dict.fromkeys(("cores", "processor", "system", "python", "reludsl", "numpy", "torch"), "x")
+    text = page([FOUND], [3.2], "python -m benchmarks.expressivity all", "2020-01-02", here)
+    for words in (
+        "## A title",
+        FOUND.sentence,
+        "3 s. Settings: widths [2, 3], rate 0.5, fit {epochs: 3}, seed 7.",
+        "| It ends | it goes on to 9 | **no** |",
+        "A caption",
+        "| 1 | 2 |",
+        "![A curve](expressivity-length-curve.svg)",
+        "- A note",
+    ):
+        assert words in text.replace("\n", " ") or words in text
+
+
+def test_files_of_one_study_are_its_numbers_and_its_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    write_one(tmp_path, FOUND)
+    assert {path.name for path in tmp_path.iterdir()} == {"expressivity-length.json", "expressivity-length-curve.svg"}
+    held = json.loads((tmp_path / "expressivity-length.json").read_text())
+    assert held["numbers"] == {"growth": 1.5}
+    assert held["sentence"] == FOUND.sentence
+    assert file_name(FOUND, FOUND.pictures[0]) == "expressivity-length-curve.svg"
+
+
+@pytest.mark.parametrize("name", command.STUDIES)
+def test_study_is_a_function_with_a_default_and_a_published_setting(name: str) -> None:
+    module = importlib.import_module(f"benchmarks.expressivity.{command.STUDIES[name].module}")
+    assert callable(module.study)
+    assert type(module.DEFAULT) is type(module.FULL)
+    assert module.DEFAULT != module.FULL
+
+
+def test_page_of_the_repository_has_all_studies_and_their_files() -> None:
+    text = (RESULTS / PAGE).read_text(encoding="utf-8")
+    assert len(re.findall(r"^## ", text, re.M)) == len(command.STUDIES) == 8
+    for name in command.STUDIES:
+        assert f"python -m benchmarks.expressivity {name}`" in text
+        held = json.loads((RESULTS / f"expressivity-{name}.json").read_text(encoding="utf-8"))
+        assert " ".join(held["sentence"].split()) in " ".join(text.split())
+        assert held["settings"]["seed"] == 0
+    pictures = re.findall(r"\]\((expressivity-[^)]+\.svg)\)", text)
+    assert len(pictures) >= 8
+    assert {path.name for path in RESULTS.glob("expressivity-*.svg")} == set(pictures)
+
+
+def test_unknown_study_is_refused_with_the_names(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["depth"])
+    assert ended.value.code == 2
+    assert "few-patterns" in capsys.readouterr().err
