@@ -343,6 +343,15 @@ def test_image_of_a_straight_curve_is_as_long_as_it_is_in_two_dimensions() -> No
     assert given.share < 1
 
 
+@pytest.mark.parametrize("second", [0.0, 2.0])
+def test_image_along_dependent_directions_shows_what_lies_on_their_line_alone(second: float) -> None:
+    network = Network.chain([Affine(np.eye(3), np.ones(3)), relu], (3,))
+    found = trajectory(network, np.zeros(3), np.array([1.0, 2.0, 2.0]))
+    line = np.array([1.0, 0.0, 0.0])
+    assert image(found, 1, directions=np.stack([line, second * line])).share == pytest.approx(1 / 9)
+    assert image(found, 1, directions=np.zeros((2, 3))).share == 0.0
+
+
 def test_image_of_an_arc_is_drawn_to_its_length_within_chords_of_a_degree() -> None:
     network = random_network((2, 2), 1)
     x, y = np.random.default_rng(0).normal(size=(2, 2))
