@@ -108,7 +108,10 @@ def _await(here: Connection, end: float | None, answer: Ask) -> Any:
 
 def _serve(there: Connection, call: Callable[[Ask], Any]) -> NoReturn:
     """The child's whole life: nothing of the parent's stack may run on in it, whatever happens."""
+    global _FORKING
     try:
+        # The fork has copied the lock as held, by a thread that is not here: a call may fork again.
+        _FORKING = threading.Lock()
         # Objects of the parent are not this process's to finalise.
         gc.disable()
         _end_with_parent()

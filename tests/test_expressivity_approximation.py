@@ -18,7 +18,7 @@ from reludsl.expressivity import deep_monomial_size, shallow_monomial_size, sup_
 from reludsl.expressivity.bernstein import Terms, tables
 from reludsl.expressivity.held import held_outputs
 from reludsl.expressivity.simplices import Simplices, bounded, maximum
-from reludsl.layers import Affine, Layer, Max, relu
+from reludsl.layers import Affine, Layer, Max, Reshape, relu
 from reludsl.layers.activations import hard_tanh
 from reludsl.network import Network
 from reludsl.networks import Initialisation, gaussian_network, random_network, sawtooth, square
@@ -48,6 +48,28 @@ def affine(slope: list[float], constant: float) -> Network:
     return Network.chain(
         [first, relu, Affine(np.hstack([slope, np.negative(slope)])[None], np.array([constant]))], (n,)
     )
+
+
+# --- shapes and scales ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 1, 1)])
+def test_box_of_the_shape_of_the_input_is_that_of_its_elements(shape: tuple[int, ...]) -> None:
+    n = int(np.prod(shape))
+    network = Network.chain([Reshape((n,)), *[node.layer for node in random_network((n, 4), outputs=1).nodes]], shape)
+    side = np.arange(1.0, n + 1)
+    for target in (np.eye(3)[0] if n == 1 else np.eye(3), random_network((n, 3), 1, outputs=1)):
+        if isinstance(target, Network):
+            target = Network.chain([Reshape((n,)), *[node.layer for node in target.nodes]], shape)
+        shaped, flat = (sup_distance(network, target, Box(-s, s)) for s in (side.reshape(shape), side))
+        assert (shaped.lower, shaped.upper, shaped.at.tolist()) == (flat.lower, flat.upper, flat.at.tolist())
+
+
+def test_polynomial_whose_powers_underflow_is_below_the_bound() -> None:
+    """1e300 x^2 at 1e-170, where x^2 is less than the least float."""
+    zero = Network.chain([Affine(np.zeros((1, 1)), np.zeros(1))], (1,))
+    found = sup_distance(zero, [0.0, 0.0, 1e300], Box([0.0], [1e-170]))
+    assert found.lower <= 1e-40 <= found.upper
 
 
 # --- what is known --------------------------------------------------------------------------------------------------

@@ -68,6 +68,17 @@ def test_whole_plane_of_one_layer_has_the_regions_of_lines_in_general_position(s
     assert square.regions.tolist() == [plane(network, cut).faces for cut in cuts]
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1e12])
+def test_whole_plane_of_a_scaled_network_has_as_many_regions_through_scaled_points(scale: float) -> None:
+    network = random_network((3, 8, 8), 0, Initialisation.NORMAL)
+    points = np.eye(3)
+    found = [
+        slice_density(scale_biases(network, c), [Slice.through(c * points)], whole=True).regions.tolist()
+        for c in (1.0, scale)
+    ]
+    assert found[0] == found[1]
+
+
 def test_area_of_a_slice_with_skewed_axes_is_that_of_the_input_space() -> None:
     axes = np.array([[2.0, 0.0, 0.0], [1.0, 3.0, 0.0]])
     cut = Slice(np.zeros(3), axes, np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))

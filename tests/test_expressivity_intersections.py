@@ -108,6 +108,11 @@ def test_crossings_when_three_lines_meet_in_a_point_are_three() -> None:
     assert len(found) == 5
 
 
+def test_crossings_of_units_on_one_line_are_those_of_the_first() -> None:
+    found = crossings(arrangement([[1, 0], [-2, 0], [0, 1]], [0, 0, 0]), SQUARE)
+    assert found.units.tolist() == [[0, 2]]
+
+
 def test_crossings_when_there_are_none_are_empty() -> None:
     found = crossings(arrangement([[1.0, 0.0]], [0.0]), SQUARE)
     assert (len(found), found.pairs, found.by_layers.tolist()) == (0, 0, [[0]])
@@ -198,6 +203,14 @@ def test_penalty_refuses_what_does_not_fit(need: Need, change: str) -> None:
     margin, least = -1.0 if change == "margin" else 0.1, 0.0 if change == "least" else 0.1
     with pytest.raises(InvalidInput, match="give"):
         intersection_penalty(given_first, second, box, margin=margin, least=least)
+
+
+def test_penalty_refuses_no_kinds_and_a_margin_that_is_no_number(need: Need) -> None:
+    first, second = tensors(need("torch"), two_layers(0))
+    with pytest.raises(InvalidInput, match="no kind of crossing"):
+        intersection_penalty(first, second, SQUARE, kinds=[])
+    with pytest.raises(InvalidInput, match="margin is nan"):
+        intersection_penalty(first, second, SQUARE, margin=float("nan"))
 
 
 @pytest.mark.slow

@@ -47,6 +47,10 @@ def test_arrangements_of_twelve_neurons_are_best_in_threes() -> None:
     assert arranged_patterns(12, 3, inputs=2) == 81**2
 
 
+def test_expressions_beyond_the_largest_float_are_infinite() -> None:
+    assert arranged_patterns(3000, 3) == transition_rate(1000, 1.0, 1.0, 1000) == math.inf
+
+
 @given(st.integers(1, 30), st.integers(1, 5), st.integers(1, 60))
 def test_best_width_has_most_arranged_patterns_and_the_optimum_is_e(neurons: int, inputs: int, width: int) -> None:
     assert arranged_patterns(neurons, 3, inputs) >= arranged_patterns(neurons, width, inputs) * (1 - 1e-12)

@@ -48,6 +48,7 @@ def test_batch_length_when_points_are_known_is_the_sum_of_distances() -> None:
     assert batch_length(z).item() == 6.0
     assert batch_length(z.reshape(4, 2, 1)).item() == 6.0
     assert batch_length(z[:1]).item() == 0.0
+    assert batch_length(z[:, 1]).item() == 5.0
 
 
 def test_batch_length_when_points_coincide_has_a_finite_gradient() -> None:
@@ -143,6 +144,30 @@ def test_penalty_when_evaluated_between_is_that_of_training() -> None:
         regulariser()
     net(points(6, 1))
     assert regulariser().item() == expected
+
+
+def test_penalty_when_evaluated_before_it_is_that_of_the_pass_before() -> None:
+    torch = need("torch")
+    net = model()
+    regulariser = TrajectoryRegulariser(net, 1.0)
+    net(points(6))
+    regulariser()
+    net(points(6, 1))
+    expected = regulariser().item()
+    net(points(6, 1))
+    with torch.no_grad():
+        net(points(9, 2))
+    assert regulariser().item() == expected
+
+
+def test_penalty_when_the_first_batch_is_not_finite_is_refused() -> None:
+    net = model()
+    regulariser = TrajectoryRegulariser(net, 1.0)
+    net(points(6) * math.nan)
+    with pytest.raises(InvalidInput, match="length nan"):
+        regulariser()
+    net(points(6))
+    assert regulariser().item() == pytest.approx(2.0)
 
 
 def test_penalty_when_one_module_stands_twice_counts_both() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -84,6 +86,13 @@ def test_class_subspaces_when_asked_the_impossible_says_what_to_give(
 ) -> None:
     with pytest.raises(InvalidInput, match=hint):
         class_subspaces(x, labels)
+
+
+@pytest.mark.parametrize(("x", "columns", "word"), [(np.nan, [1], "NaN"), (1.0, [0.7], "numbers of columns")])
+def test_residuals_of_what_is_no_number_are_refused(x: float, columns: list[Any], word: str) -> None:
+    found = class_subspaces(np.eye(3), np.arange(3))
+    with pytest.raises(InvalidInput, match=word):
+        found.classify(np.full((1, 3), x), columns)
 
 
 def test_residuals_when_shapes_do_not_fit_says_what_to_give() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from reludsl.layers.activations import hard_tanh, leaky_relu
 from reludsl.network import INPUT, Network
 from reludsl.networks import gaussian_network, random_network, sawtooth
 from reludsl.plot import plot_images, plot_lengths
+from reludsl.regions import arc as cut_arc
 from reludsl.regions import whole_line
 from reludsl.regions.ellipse import ellipse_lengths
 from reludsl.regions.spectral import spectral_bound
@@ -306,6 +308,46 @@ def test_length_of_a_flat_ellipse_is_twice_the_way_there_and_back(flat: float) -
 # --- images and pictures ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("turn", [0.0, 0.7, math.pi, 2.5])
+def test_circle_that_touches_a_break_stays_on_the_piece_beside_it(turn: float) -> None:
+    """1 + cos(s - turn) touches 0 at turn + pi, in the middle of the circle for turn 0."""
+    net = Network.chain([Affine(np.array([[math.cos(turn), math.sin(turn)]]), np.ones(1)), relu], (2,))
+    found = circle_trajectory(net, 0.0, np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    np.testing.assert_allclose(found.lengths[0], [2 * math.pi, 4.0], atol=1e-6)
+
+
+def test_transitions_of_a_small_segment_do_not_depend_on_a_large_one_beside_it() -> None:
+    net = Network.chain([Affine(np.eye(1), np.zeros(1)), relu, maxout(1, 1), Affine(np.eye(1), np.zeros(1))], (1,))
+    starts, ends = np.array([[-1e-3], [0.5]]), np.array([[1e-3], [1e12]])
+    assert trajectory(net, starts, ends).transitions.tolist() == [1, 0]
+    assert trajectory(net, starts, ends, arc=True).transitions.tolist() == [1, 0]
+
+
+def test_unit_that_is_zero_but_for_rounding_switches_nowhere() -> None:
+    """0.1 x + 0.2 x - 0.3 x, of which floats leave 1e-17 x, as a ReLU and as a maximum with 0."""
+    split = Affine(np.array([[0.1, 0.0], [0.2, 0.0], [0.3, 0.0]]), np.array([2.0, 2.0, 4.0]))
+    for last in (
+        [Affine(np.array([[1.0, 1.0, -1.0]]), np.zeros(1)), relu],
+        [Affine(np.array([[1.0, 1.0, -1.0], [0.0, 0.0, 0.0]]), np.zeros(2)), maxout(2, 2)],
+    ):
+        net = Network.chain([split, relu, *last], (2,))
+        ends = np.array([1.0, 0.3]), np.array([-1.0, 1.7])
+        assert not trajectory(net, *ends).transitions.any()
+        assert not trajectory(net, *ends, arc=True).transitions.any()
+        assert not circle_trajectory(net, np.array([0.7, 0.1]), *ends).transitions.any()
+
+
+@pytest.mark.parametrize("turns", [0, 10**3, 10**8])
+def test_length_far_around_the_circle_is_the_same_within_the_errors(turns: int) -> None:
+    net = Network.chain([Affine(np.diag([3.0, 1.0]), np.full(2, 10.0)), relu], (2,))
+    low = float(round(turns * 2 * math.pi))
+    found = cut_arc(net, 0.0, np.array([1.0, 0.0]), np.array([0.0, 1.0]), angles=(low, low + 1.0))
+    # 2 pi = 6.283185307179586 + 2.4e-16, many times
+    first = float(Fraction(low) - turns * (Fraction(2 * math.pi) + Fraction(2.4492935982947064e-16)))
+    speed = quad(lambda s: math.hypot(3 * math.sin(s), math.cos(s)), first, first + 1.0, epsabs=1e-13, epsrel=1e-13)[0]
+    assert abs(found.lengths()[0, 1] - speed) <= found.length_errors()[0, 1]
+
+
 def test_image_of_a_straight_curve_is_as_long_as_it_is_in_two_dimensions() -> None:
     network = random_network((5, 2, 2), 1, outputs=2)
     nodes = np.random.default_rng(0).normal(size=(4, 5))
@@ -319,6 +361,15 @@ def test_image_of_a_straight_curve_is_as_long_as_it_is_in_two_dimensions() -> No
     given = image(found, 0, directions=np.eye(2, 5))
     assert given.points[-1] - given.points[0] == pytest.approx(10 * (nodes[-1] - nodes[0])[:2])
     assert given.share < 1
+
+
+@pytest.mark.parametrize("second", [0.0, 2.0])
+def test_image_along_dependent_directions_shows_what_lies_on_their_line_alone(second: float) -> None:
+    network = Network.chain([Affine(np.eye(3), np.ones(3)), relu], (3,))
+    found = trajectory(network, np.zeros(3), np.array([1.0, 2.0, 2.0]))
+    line = np.array([1.0, 0.0, 0.0])
+    assert image(found, 1, directions=np.stack([line, second * line])).share == pytest.approx(1 / 9)
+    assert image(found, 1, directions=np.zeros((2, 3))).share == 0.0
 
 
 def test_image_of_an_arc_is_drawn_to_its_length_within_chords_of_a_degree() -> None:
@@ -364,5 +415,7 @@ def test_wrong_trajectories_are_refused_with_what_to_give() -> None:
         image(found, 2)
     with pytest.raises(InvalidInput, match="two rows of 3"):
         image(found, 1, directions=np.eye(2))
+    with pytest.raises(InvalidInput, match="no arc to cut"):
+        trajectory(network, np.zeros((0, 2)), np.zeros((0, 2)), arc=True)
     with pytest.raises(InvalidInput, match="2 starts and 1 ends"):
         trajectory(network, np.zeros((2, 2)), np.ones(2))

@@ -211,6 +211,10 @@ def test_apart_returns_answers_and_raises() -> None:
         apart(lambda ask: ask("mine"), answer=lambda message: {}[message])
 
 
+def test_apart_within_apart_returns() -> None:
+    assert apart(lambda ask: apart(lambda ask: 5, 20.0), 20.0) == 5
+
+
 def test_apart_ends_what_takes_too_long() -> None:
     began = time.perf_counter()
     with pytest.raises(OutOfTime):

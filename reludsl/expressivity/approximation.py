@@ -98,6 +98,7 @@ def sup_distance(
     0.015625
     """
     _check(network, box)
+    box = Box(box.lower.ravel(), box.upper.ravel())
     if isinstance(target, Network):
         cut = _pieces(_difference(network, target), box)
         return _at_corners(cut, box)

@@ -71,7 +71,7 @@ def image(found: Trajectory, stop: int, curve: int = 0, *, directions: FloatArra
             f"directions of shape {axes.shape} are no two axes of {name!r}, which has {z.shape[1]} elements; give two "
             f"rows of {z.shape[1]} finite numbers"
         )
-    plane = np.linalg.qr(axes.T)[0]
+    plane = _spanned(axes)
     whole = float(np.square(spread).sum())
     share = float(np.square(spread @ plane).sum()) / whole if whole else 1.0
     t = (s - s[0]) / (s[-1] - s[0])
@@ -89,6 +89,12 @@ def _points(found: Trajectory, curve: int) -> tuple[FloatArray, FloatArray]:
     extra = np.linspace(knots[0], knots[-1], 1 + math.ceil((knots[-1] - knots[0]) / STEP))
     s = np.union1d(knots, extra)
     return s, path.at_angles(np.full(len(s), curve), s)
+
+
+def _spanned(axes: FloatArray) -> FloatArray:
+    """(width, rank) an orthonormal basis of what the axes span: of dependent ones a line, or nothing."""
+    columns, values, _ = np.linalg.svd(axes.T, full_matrices=False)
+    return np.asarray(columns[:, values > len(axes.T) * np.finfo(np.float64).eps * values[0]])
 
 
 def _axes(spread: FloatArray) -> FloatArray:

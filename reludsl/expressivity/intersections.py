@@ -64,7 +64,8 @@ def crossings(network: Network, where: Input | Where) -> Crossings:
     """Every point where two units switch, inside of a box, a polygon or all of R^2: the inner vertices of `plane`.
 
     A bent line belongs to a unit of a later layer; the place where it bends is its crossing with an earlier one. Where
-    c > 2 units meet in a point, there are c (c - 1) / 2 crossings.
+    c > 2 units meet in a point, there are c (c - 1) / 2 crossings. Of units that switch along one line, the first
+    stands for all.
 
     Args:
         network: of two inputs, or `where` a `Slice`.
@@ -194,7 +195,7 @@ def intersection_penalty(
 
     Raises:
         MissingBackend: torch is not installed.
-        InvalidInput: shapes that do not fit, a negative margin, a `least` that is not positive.
+        InvalidInput: shapes that do not fit, a negative margin, a `least` that is not positive, no kind.
 
     >>> import pytest
     >>> torch = pytest.importorskip("torch")
@@ -204,6 +205,8 @@ def intersection_penalty(
     >>> float(intersection_penalty(cross, shifted, square, kinds=[Crossing.SECOND]))  # they cross at (1/2, 1/2)
     0.0
     """
+    if not kinds:
+        raise InvalidInput("no kind of crossing is asked for, so that there is nothing to penalise; give one at least")
     held = _held(first, box, regions)
     terms = [
         intersection_violations(first, second, box, kind, margin=margin, least=least, regions=held) for kind in kinds
@@ -282,7 +285,7 @@ def _check(w: Any, b: Any, v: Any, d: Any, box: Box, margin: float, least: float
             f"the weights have shapes {tuple(w.shape)} and {tuple(v.shape)}, the biases {n} and {m} elements and the "
             f"box {box.size} coordinates; lines of two layers cross in a plane: give (n, 2) and (m, n), and a box of 2"
         )
-    if margin < 0 or not least > 0:
+    if not (margin >= 0 and least > 0):
         raise InvalidInput(
             f"the margin is {margin} and the least determinant {least}; a negative margin asks for nothing and a "
             "determinant of 0 makes the gradient infinite: give 0 or more, and a number above 0"

@@ -53,8 +53,8 @@ def deep_monomial_size(exponents: Sequence[int]) -> int:
 
 
 def _checked(exponents: Sequence[int]) -> list[int]:
-    found = [int(r) for r in exponents]
-    if not found or min(found) < 0 or any(a != b for a, b in zip(found, exponents)):
+    found = [int(r) for r in exponents if math.isfinite(r)]
+    if not found or min(found) < 0 or found != list(exponents):
         raise InvalidInput(
             f"the exponents {list(exponents)} are those of no monomial; give whole numbers from 0 on, at least one"
         )

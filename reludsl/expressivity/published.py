@@ -83,7 +83,7 @@ def transition_rate(width: int, weight_scale: float, bias_scale: float, layers: 
     _check(width, weight_scale, bias_scale)
     if layers < 0:
         raise InvalidInput(f"{layers} layers are no depth; give 0 or more")
-    return math.pow(math.sqrt(width) / math.hypot(1.0, bias_scale / weight_scale), layers)
+    return _power(math.sqrt(width) / math.hypot(1.0, bias_scale / weight_scale), layers)
 
 
 def arranged_patterns(neurons: int, width: int, inputs: int = 1) -> float:
@@ -101,7 +101,7 @@ def arranged_patterns(neurons: int, width: int, inputs: int = 1) -> float:
     _check(width, 1.0, 0.0)
     if neurons < 1 or inputs < 1:
         raise InvalidInput(f"{neurons} neurons on {inputs} inputs are no network; give positive numbers")
-    return math.pow(width, inputs * neurons / width)
+    return _power(width, inputs * neurons / width)
 
 
 def best_width(widths: Iterable[int]) -> int:
@@ -122,6 +122,14 @@ def best_width(widths: Iterable[int]) -> int:
     for width in given[1:]:
         best = width if width**best > best**width else best
     return best
+
+
+def _power(base: float, exponent: float) -> float:
+    """inf beyond the largest float."""
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return math.inf
 
 
 def _check(width: int, weight_scale: float, bias_scale: float) -> None:

@@ -31,7 +31,7 @@ def batch_length(values: Any) -> Any:
     Raises:
         MissingBackend: torch is not installed.
     """
-    return _torch().linalg.vector_norm(values.flatten(1).diff(dim=0), dim=1).sum()
+    return _torch().linalg.vector_norm(values.unsqueeze(-1).flatten(1).diff(dim=0), dim=1).sum()
 
 
 class TrajectoryRegulariser:
@@ -86,15 +86,15 @@ class TrajectoryRegulariser:
                     f"{', '.join(filter(None, modules))}"
                 )
         self._steps: dict[str, list[Any]] = {}
-        self._hooks = [model.register_forward_pre_hook(lambda *_: self._steps.clear())]
+        self._hooks = [model.register_forward_pre_hook(self._begun)]
         self._hooks += [modules[name].register_forward_hook(self._noting(name)) for name in self.layers]
 
     def __call__(self) -> Any:
-        """The term for the loss of the model's last forward pass, a tensor without dimensions.
+        """The term for the loss of the model's last forward pass with a gradient, a tensor without dimensions.
 
         Raises:
-            InvalidInput: there was no pass with a gradient since the last call; in the first call, a length of 0; a
-                layer that was passed another number of times than in the first.
+            InvalidInput: there was no pass with a gradient since the last call; in the first call, a length that is 0
+                or not finite; a layer that was passed another number of times than in the first.
         """
         if not self._steps:
             raise InvalidInput(
@@ -105,11 +105,12 @@ class TrajectoryRegulariser:
         if not self.originals:
             self.originals = {name: tuple(float(s.detach()) for s in found) for name, found in steps.items()}
             for name, found in self.originals.items():
-                if not all(found):
+                if not all(0 < s < math.inf for s in found):
                     self.originals = {}
                     raise InvalidInput(
-                        f"the first batch has length 0 behind {name!r}, and no later length is a multiple of it; begin "
-                        "with a batch of at least two different points, or leave out layers that are dead"
+                        f"the first batch has length {sum(found):g} behind {name!r}, and no later length is a multiple "
+                        "of it; begin with a batch of at least two different points, all finite, or leave out layers "
+                        "that are dead"
                     )
         if _passes(steps) != _passes(self.originals):
             raise InvalidInput(
@@ -129,6 +130,10 @@ class TrajectoryRegulariser:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _begun(self, *_: object) -> None:
+        if _torch().is_grad_enabled():
+            self._steps.clear()
 
     def _noting(self, name: str) -> Any:
         def note(module: Any, given: Any, value: Any) -> None:

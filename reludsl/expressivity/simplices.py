@@ -120,7 +120,13 @@ def bounded(terms: Terms, gradient: FloatArray, constant: FloatArray, cells: Sim
     size = terms.size(magnitude) + (magnitude * np.abs(own)).sum(axis=1) + np.abs(offset)
     # a lattice point: d + 3 roundings, n times in a monomial; then sums over terms, coordinates and the lattice
     roundings = n * (d + 5) + len(terms.coefficients) + d + len(b.T) + 6
-    single = numeric.inflated(table.norm * numeric.gamma(roundings) * size) + numeric.underflow(roundings)
+    # a product that underflows meets a coefficient and up to n more coordinates
+    lost = (
+        numeric.underflow(roundings)
+        * (1 + np.abs(terms.coefficients).sum())
+        * np.maximum(1, magnitude.max(axis=1)) ** n
+    )
+    single = numeric.inflated(table.norm * (numeric.gamma(roundings) * size + lost))
     # of one coefficient, its own rounding in what follows included
     one = numeric.inflated(single + numeric.gamma(4 * n + len(b.T) + 8) * np.abs(b).max(axis=1))
     # an eigenvalue or a curvature is off by d times an entry, a difference of 4 n (n - 1); |v - c|^2 is d at most, and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -106,7 +107,7 @@ def restricted(network: Network, where: Slice) -> Network:
             "inputs; give a slice through the inputs of the network"
         )
     name = "plane"
-    while name in network.shapes:
+    while {name, name + "_shaped"} & network.shapes.keys():
         name += "_"
     first = Node(name, Affine(where.axes.T, where.origin), INPUT)
     rest = [
@@ -144,11 +145,18 @@ def slice_density(network: Network, slices: Sequence[Slice], *, whole: bool = Fa
     """
     if not slices:
         raise InvalidInput("there is no slice to count in; give at least one, e.g. draw_slices(points, 5)")
-    found = [plane(restricted(network, cut), Space(2)) if whole else plane(network, cut) for cut in slices]
+    found = [plane(restricted(network, _rescaled(cut)), Space(2)) if whole else plane(network, cut) for cut in slices]
     areas = [np.inf if whole else _area(cut) for cut in slices]
     return SliceDensity(
         np.array([one.faces for one in found]), np.array(areas), network.neurons, sum(one.odd for one in found)
     )
+
+
+def _rescaled(where: Slice) -> Slice:
+    """The same polygon with coordinates of size 1 or so, which a whole plane is counted to the tolerance of; by a power
+    of two, so that nothing is rounded."""
+    size = 2.0 ** round(math.log2(np.abs(where.corners).max()))
+    return Slice(where.origin, size * where.axes, where.corners / size)
 
 
 def _area(where: Slice) -> float:

@@ -46,15 +46,17 @@ class Subspaces:
             (k, m, classes).
 
         Raises:
-            InvalidInput: points of another size, a negative number of columns.
+            InvalidInput: points of another size or not finite, numbers of columns that are negative or not whole.
         """
-        points, wanted = np.asarray(x, dtype=np.float64), np.asarray(columns, dtype=np.int64)
+        points, wanted = np.asarray(x, dtype=np.float64), np.asarray(columns)
         size = self.bases[0].shape[0]
         if points.ndim != 2 or points.shape[1] != size:
             raise InvalidInput(
                 f"points of shape {points.shape} have no distance from subspaces of {size} inputs; give (m, {size})"
             )
-        if wanted.ndim != 1 or (wanted < 0).any():
+        if not np.isfinite(points).all():
+            raise InvalidInput("a point holds NaN or infinity and is near no subspace; give finite numbers")
+        if wanted.ndim != 1 or not np.issubdtype(wanted.dtype, np.integer) or (wanted < 0).any():
             raise InvalidInput(
                 f"{columns} are no numbers of columns, and no subspaces are spanned by them; give a sequence of "
                 "numbers of 0 and more, e.g. [5, 10]"

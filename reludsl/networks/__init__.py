@@ -5,8 +5,9 @@
     folded      networks that fold the input onto itself, and reach bounds on the number of linear regions
     combined    networks side by side, whose regions multiply
 
-The weights of all but the random ones are exact in float64. A network here ends with its last hidden layer, and its
-output is that layer's activation, unless it says otherwise.
+The weights of all but the random ones are exact in float64; those of `general_position`, and of what ends with it, as
+long as the powers t^n have no more than 53 bits. A network here ends with its last hidden layer, and its output is that
+layer's activation, unless it says otherwise.
 """
 
 from reludsl.networks.arranged import arrangement as arrangement

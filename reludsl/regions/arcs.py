@@ -21,7 +21,7 @@ from reludsl.regions.drift import Drift
 from reludsl.regions.ellipse import ellipse_lengths
 from reludsl.regions.path import CLOSE, Path
 from reludsl.regions.sweep import Events
-from reludsl.regions.units import TOLERANCE, Part, Plan, plan
+from reludsl.regions.units import TOLERANCE, Part, Plan, Scales, plan
 
 CHUNK = 20
 """Arcs that are swept at once."""
@@ -103,6 +103,8 @@ def arc(
             f"an arc goes from {low:g} to {high:g}, and its points must be finite; give finite points and two angles "
             "in radians that increase by no more than 2 pi"
         )
+    if not len(a):
+        raise InvalidInput("there is no arc to cut; give at least one centre and its half axes")
     own = plan(network)
     norms: dict[str, float] = {}
     found = [
@@ -174,8 +176,11 @@ class _Arcs:
     def run(self) -> tuple[FloatArray, IntArray, Events]:
         """The angles of all points, how many each arc has, and what happens at them."""
         network = self.plan.network
+        scales = Scales(network, None)
+        scales.note(INPUT, None, np.abs(self.live[INPUT]).sum(axis=1), begin=np.arange(len(self.centre)))
         for step in self.plan.steps:
             node, layer = step.node, step.node.layer
+            scale = scales.of(node)
             given = network.gather(node, self.live)
             self.live = {name: self.live[name] for name in step.kept}
             if isinstance(layer, AffineLayer):
@@ -185,12 +190,15 @@ class _Arcs:
                 assert step.part is not None
                 self.live[""] = given
                 if isinstance(layer, MaxLayer):
-                    value = self._maximum(layer, step.part)
+                    value = self._maximum(layer, step.part, scale)
                 else:
                     assert elementwise(layer)
-                    value = self._activation(layer, step.part)
+                    value = self._activation(layer, step.part, scale)
                 del self.live[""]
             self.drift.note(node, *(v[:, :2].reshape(-1, v.shape[2]) for v in (given, value)))
+            scales.note(
+                node.name, layer, np.abs(value).sum(axis=1), scale, np.flatnonzero(np.diff(self.chain, prepend=-1))
+            )
             self.live[node.name] = value
             if node.name in self.plan.stops:
                 self._measure(node.name)
@@ -213,26 +221,35 @@ class _Arcs:
         for found, values in ((self.lengths, length), (self.errors, error)):
             found.append(np.bincount(self.chain, values, len(self.centre)).astype(np.float64, copy=False))
 
-    def _activation(self, layer: Activation, part: Part) -> FloatArray:
+    def _activation(self, layer: Activation, part: Part, scale: FloatArray) -> FloatArray:
         breaks = layer.breaks_at(part.size)
-        self._split([self.live[""] - _constant(b) for b in breaks])
+        self._split([self._height(b, scale) for b in breaks])
         given = self.live[""]
         piece = np.zeros((len(given), part.size), dtype=np.int64)
         for b in breaks:
-            piece += self._above(given - _constant(b))
+            piece += self._above(self._height(b, scale))
         self._note(part, piece)
         slope, intercept = layer.slope_of(piece), layer.intercept_of(piece)
         value = slope[:, None, :] * given
         value[:, 2] += intercept
         return value
 
-    def _maximum(self, layer: MaxLayer, part: Part) -> FloatArray:
+    def _height(self, b: FloatArray, scale: FloatArray) -> FloatArray:
+        """How far what is given is above a break."""
+        return self._cleared(self.live[""] - np.stack([np.zeros_like(b), np.zeros_like(b), b]), scale + np.abs(b))
+
+    def _cleared(self, height: FloatArray, scale: FloatArray) -> FloatArray:
+        """0 where it is within the tolerance on the whole circle, so that rounding errors have no roots."""
+        size = np.abs(height).sum(axis=1)
+        return np.asarray(np.where((size > self.tolerance * scale[self.chain])[:, None], height, 0.0))
+
+    def _maximum(self, layer: MaxLayer, part: Part, scale: FloatArray) -> FloatArray:
         oldest = self.born
         piece = np.zeros((len(self.left), part.size), dtype=np.int64)
         for j in range(1, part.pieces):
-            parent = self._split([self._ahead(layer, piece, j)])
+            parent = self._split([self._ahead(layer, piece, j, scale)])
             piece = piece[parent]
-            piece = np.where(self._above(self._ahead(layer, piece, j)), j, piece)
+            piece = np.where(self._above(self._ahead(layer, piece, j, scale)), j, piece)
         self._note(part, piece)
         # points at which no unit changed its piece in the end
         same = np.concatenate([[False], (piece[1:] == piece[:-1]).all(axis=1)])
@@ -242,11 +259,12 @@ class _Arcs:
         copied = layer.windows[np.arange(part.size), piece[needed]]
         return np.take_along_axis(self.live[""], copied[:, None, :], axis=2)
 
-    def _ahead(self, layer: MaxLayer, piece: IntArray, j: int) -> FloatArray:
+    def _ahead(self, layer: MaxLayer, piece: IntArray, j: int, scale: FloatArray) -> FloatArray:
         """How far place j of every window is above the largest place before it."""
         given = self.live[""]
         best = layer.windows[np.arange(piece.shape[1]), piece]
-        return np.asarray(given[:, :, layer.windows[:, j]] - np.take_along_axis(given, best[:, None, :], axis=2))
+        ahead = given[:, :, layer.windows[:, j]] - np.take_along_axis(given, best[:, None, :], axis=2)
+        return self._cleared(ahead, scale[:, layer.windows[:, : j + 1]].max(axis=2))
 
     def _note(self, part: Part, piece: IntArray) -> None:
         begin = np.searchsorted(self.chain, np.arange(len(self.start)))
@@ -258,10 +276,16 @@ class _Arcs:
         self.events.append(Events(self.number[interval + 1], part.first + unit, before, after))
 
     def _above(self, height: FloatArray) -> BoolArray:
-        """Whether A cos s + B sin s + C > 0 in the middle of each interval; it has no root inside."""
-        middle = 0.5 * (self.left + self.right)[:, None]
+        """Whether A cos s + B sin s + C > 0 on each interval, where it does not change its sign.
+
+        It may touch 0 at one point of a turn, the middle too: the farther from 0 of two values tells.
+        """
         size = np.abs(height).sum(axis=1)
-        value = np.cos(middle) * height[:, 0] + np.sin(middle) * height[:, 1] + height[:, 2]
+        value = np.zeros(size.shape)
+        for angle in (0.5 * (self.left + self.right), 0.75 * self.left + 0.25 * self.right):
+            cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+            other = cos * height[:, 0] + sin * height[:, 1] + height[:, 2]
+            value = np.where(np.abs(other) > np.abs(value), other, value)
         return np.asarray(value > self.tolerance * size)
 
     def _split(self, heights: list[FloatArray]) -> IntArray:
@@ -305,8 +329,3 @@ class _Arcs:
     def _take(self, index: IntArray) -> None:
         self.live = {name: value[index] for name, value in self.live.items()}
         self.left, self.chain, self.number = self.left[index], self.chain[index], self.number[index]
-
-
-def _constant(b: FloatArray) -> FloatArray:
-    """A break as the coefficients of a constant: (3, n)."""
-    return np.stack([np.zeros_like(b), np.zeros_like(b), b])

@@ -59,5 +59,7 @@ def ellipse_lengths(
     rounded = numeric.gamma(n + 8) * np.sqrt(2.0 * (squares[0] + squares[1]))
     off = rounded + skew / whole + numeric.gamma(n + 2) * minor + math.sqrt(2.0) * drift
     # squares below 2^-1022 are lost
-    error = (right - left) * (off + n * 2.0**-500) + INTEGRAL * major
+    # an angle far from 0 is rounded by a part of its size, and so are the turns that are taken from it
+    integral = INTEGRAL + 16 * numeric.UNIT * np.maximum(np.abs(left), np.abs(right))
+    error = (right - left) * (off + n * 2.0**-500) + integral * major
     return length, numeric.inflated(error)

@@ -81,7 +81,7 @@ class Sweep:
         """Walk through the network; the output's values are left in `live`."""
         network = self.plan.network
         scales = Scales(network, self.w)
-        scales.note(INPUT, None, self.live[INPUT])
+        scales.note(INPUT, None, self.live[INPUT], begin=_ends(self.chain)[:-1])
         self._measure(self.live[INPUT])
         for step in self.plan.steps:
             node, layer = step.node, step.node.layer
@@ -99,7 +99,7 @@ class Sweep:
                     assert elementwise(layer)
                     value = self._activation(layer, step.part, scale)
                 del self.live[_GIVEN]
-            scales.note(node.name, layer, value, scale)
+            scales.note(node.name, layer, value, scale, _ends(self.chain)[:-1])
             self.live[node.name] = value
             if step.part is not None or node.name == network.output:
                 self._measure(value)
@@ -117,7 +117,7 @@ class Sweep:
     def _activation(self, layer: Activation, part: Part, scale: FloatArray) -> FloatArray:
         breaks = layer.breaks_at(part.size)
         heights = [self._height(b) for b in breaks]
-        signs = [Signs.of(d, self.tolerance * (scale + np.abs(b))) for d, b in zip(heights, breaks)]
+        signs = [Signs.of(d, self._slack(scale + np.abs(b))) for d, b in zip(heights, breaks)]
         found: list[tuple[IntArray, IntArray, FloatArray, IntArray, BoolArray]] = []
         for k, (d, sign) in enumerate(zip(heights, signs)):
             at, unit, before, after = sign.turns(self.chain)
@@ -141,6 +141,11 @@ class Sweep:
             self._note(self.number[new], part, unit, of_break + ~rising, of_break + rising)
         return activated(layer, self.live[_GIVEN], self.w)
 
+    def _slack(self, scale: FloatArray) -> FloatArray:
+        """(points, n) from (chains, n): no chain is measured by the scale of another."""
+        slack = self.tolerance * scale
+        return slack if len(slack) == 1 else slack[self.chain]
+
     def _height(self, b: FloatArray) -> FloatArray:
         given = self.live[_GIVEN]
         if not b.any():
@@ -159,12 +164,12 @@ class Sweep:
         oldest = self.born
         piece = np.zeros((len(self.s), part.size), dtype=np.int64)
         best = self.live[_GIVEN][:, windows[:, 0]]
-        reach = scale[windows[:, 0]]
+        reach = scale[:, windows[:, 0]]
         for j in range(1, part.pieces):
             column = windows[:, j]
             height = self.live[_GIVEN][:, column] - best
-            reach = np.maximum(reach, scale[column])
-            sign = Signs.of(height, self.tolerance * reach)
+            reach = np.maximum(reach, scale[:, column])
+            sign = Signs.of(height, self._slack(reach))
             interval, unit = sign.crossings(self.chain)
             fraction = height[interval, unit] / (height[interval, unit] - height[interval + 1, unit])
             order = np.lexsort((fraction, interval))
@@ -179,7 +184,7 @@ class Sweep:
                 piece = piece[parent]
                 height = self.live[_GIVEN][:, column] - best
                 height[new, unit] = 0.0
-                above = height > self.tolerance * reach
+                above = height > self._slack(reach)
             # on an interval that nothing crosses, either end tells
             wins = above.copy()
             wins[:-1] |= above[1:]

@@ -175,7 +175,10 @@ def activated(layer: Activation, z: FloatArray, w: FloatArray | None) -> FloatAr
 
 
 class Scales:
-    """How large the terms are that an element of a node is the sum of: what its rounding errors are relative to."""
+    """How large the terms are that an element of a node is the sum of: what its rounding errors are relative to.
+
+    Of each of several groups of points, (groups, n), where it is noted where they begin; otherwise of all, (n,).
+    """
 
     def __init__(self, network: Network, w: FloatArray | None) -> None:
         self._network, self._weight = network, 1.0 if w is None else float(w.max(initial=0.0))
@@ -191,14 +194,24 @@ class Scales:
         """Of what a node takes."""
         return self._network.gather(node, self._held)
 
-    def note(self, name: str, layer: Layer | None, values: FloatArray, given: FloatArray | None = None) -> None:
+    def note(
+        self,
+        name: str,
+        layer: Layer | None,
+        values: FloatArray,
+        given: FloatArray | None = None,
+        begin: IntArray | None = None,
+    ) -> None:
         """Remember the scale of a node's value.
 
         Args:
             values: of the node, at points.
             given: scale of what an affine layer takes.
+            begin: (groups,) the first point of each group.
         """
         if isinstance(layer, AffineLayer) and given is not None:
             self._held[name] = layer.absolute(given) + self._weight * np.abs(layer.bias)
-        else:
+        elif begin is None:
             self._held[name] = np.maximum(values.max(axis=0), -values.min(axis=0))
+        else:
+            self._held[name] = np.maximum(np.maximum.reduceat(values, begin), -np.minimum.reduceat(values, begin))
