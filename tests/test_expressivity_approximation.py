@@ -292,7 +292,7 @@ def test_monomial_sizes_are_the_published_expressions(r: list[int]) -> None:
     assert deep_monomial_size(r) == sum(7 * int(np.ceil(np.log2(k))) + 4 for k in r if k)
 
 
-@pytest.mark.parametrize("r", [[], [-1], [1.5]])
+@pytest.mark.parametrize("r", [[], [-1], [1.5], [np.nan], [np.inf]])
 def test_monomial_sizes_of_no_monomial_are_refused(r: list[int]) -> None:
     for size in (shallow_monomial_size, deep_monomial_size):
         with pytest.raises(InvalidInput, match="no monomial"):

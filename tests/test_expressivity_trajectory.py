@@ -348,6 +348,17 @@ def test_length_far_around_the_circle_is_the_same_within_the_errors(turns: int) 
     assert abs(found.lengths()[0, 1] - speed) <= found.length_errors()[0, 1]
 
 
+@pytest.mark.parametrize("far", [1e3, 1e6, 1e9])
+def test_length_of_a_circle_far_from_zero_is_within_its_errors(far: float) -> None:
+    """relu(x / 3 - 0.7 y) around a point at which the two terms nearly cancel: up to R + C and back."""
+    weight, centre = np.array([[1 / 3, -0.7]]), np.array([2.1 * far + 0.3, far + 0.1])
+    net = Network.chain([Affine(weight, np.zeros(1)), relu], (2,))
+    found = circle_trajectory(net, centre, np.array([1.0, 0.0]), np.array([0.0, 1.0]))
+    height = float(sum(Fraction(w) * Fraction(c) for w, c in zip(weight[0].tolist(), centre.tolist())))
+    assert found.length_errors is not None
+    assert abs(found.lengths[0, 1] - 2 * (np.hypot(*weight[0]) + height)) <= found.length_errors[0, 1]
+
+
 def test_image_of_a_straight_curve_is_as_long_as_it_is_in_two_dimensions() -> None:
     network = random_network((5, 2, 2), 1, outputs=2)
     nodes = np.random.default_rng(0).normal(size=(4, 5))

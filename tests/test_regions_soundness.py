@@ -19,7 +19,7 @@ from reludsl.network import Network
 from reludsl.networks import random_network
 from reludsl.regions import count
 from reludsl.regions.cells import probes, processes
-from reludsl.regions.cells.enumeration import Task
+from reludsl.regions.cells.enumeration import Enumeration, Task
 from reludsl.regions.cells.frame import Frame
 from reludsl.regions.counting import stream
 from reludsl.regions.edges import unit_count, unit_layers
@@ -240,12 +240,21 @@ def test_processes_failure_of_a_helper_is_raised() -> None:
     assert [type(message) for message in said] == [SolverFailed]
 
 
+def test_processes_out_of_time_before_there_are_jobs_say_so() -> None:
+    work = Enumeration(
+        Task(random_network((9, 30), seed=0), Box.full(-1, 1, (9,)), np.full(30, -1), True, plugins.default(), 0), 0.0
+    )
+    assert not list(processes.in_processes(work, 2))
+    assert not work.complete
+    assert work.note == "the time limit was reached"
+
+
 @pytest.mark.slow
 def test_processes_killed_helper_ends_the_count_with_a_lower_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     hired = processes._hired
 
-    def doomed(task: Task) -> processes.Helper:
-        helper = hired(task)
+    def doomed() -> processes.Helper:
+        helper = hired()
         threading.Timer(3.0, helper.process.kill).start()
         return helper
 

@@ -60,7 +60,8 @@ class Arcs(Path):
     def length_errors(self) -> FloatArray:
         """(curves, stops) what the lengths may be off by: the rounding of coefficients and integrals, propagated.
 
-        Where a breakpoint stands is rounded too, by about 1e-15; that is not in it.
+        Where a breakpoint stands is rounded too, by the error of its unit's value over the slope there. That counts as
+        an error of the coefficients on the whole piece, which outweighs it but on arcs much shorter than a turn.
         """
         return self.errors
 
@@ -195,7 +196,8 @@ class _Arcs:
                     assert elementwise(layer)
                     value = self._activation(layer, step.part, scale)
                 del self.live[""]
-            self.drift.note(node, *(v[:, :2].reshape(-1, v.shape[2]) for v in (given, value)))
+            # C as well: where a breakpoint stands comes from all three
+            self.drift.note(node, *(v.reshape(-1, v.shape[2]) for v in (given, value)))
             scales.note(
                 node.name, layer, np.abs(value).sum(axis=1), scale, np.flatnonzero(np.diff(self.chain, prepend=-1))
             )

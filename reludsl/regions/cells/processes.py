@@ -8,6 +8,7 @@ end of its pipe, even in the middle of a message. Who reads slowly slows the sea
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import signal
 import time
@@ -51,16 +52,24 @@ def in_processes(work: Enumeration, processes: int) -> Iterator[Regions]:
     began = time.perf_counter()
     task, frame = work.task, work.task.frame()
     search = task.search(frame)
-    opened = search.opened(task.start(search), SHARES * processes)
-    yield from by_one_thread(work.checked(frame, cells) for cells in opened)
-    jobs = list(_jobs(search))
+    try:
+        search.deadline = math.inf if work.time_limit is None else began + work.time_limit
+        opened = search.opened(task.start(search), SHARES * processes)
+        yield from by_one_thread(work.checked(frame, cells) for cells in opened)
+        work.note = OUT_OF_TIME if search.late else ""
+    except KeyboardInterrupt:
+        work.note = INTERRUPTED
     work.told(search)
     if search.apart:
         yield work.outlying(search.apart)
+    if work.note:
+        return
+    jobs = list(_jobs(search))
     helpers: list[Helper] = []
     try:
-        helpers.extend(_hired(task) for _ in range(processes))
+        helpers.extend(_hired() for _ in range(processes))
         at_work: list[Any] = [helper.pipe for helper in helpers]
+        untold = set(at_work)
         while at_work:
             left = TICK if work.time_limit is None else work.time_limit - (time.perf_counter() - began)
             if left <= 0:
@@ -70,7 +79,10 @@ def in_processes(work: Enumeration, processes: int) -> Iterator[Regions]:
             for pipe in ready:
                 try:
                     message = pipe.recv()
-                    if message is None:
+                    if message is None and pipe in untold:
+                        untold.remove(pipe)
+                        pipe.send(task)
+                    elif message is None:
                         pipe.send(jobs.pop(0) if jobs else None)
                 except (EOFError, OSError):
                     work.note = "a process that searched died"
@@ -102,11 +114,12 @@ class Helper(NamedTuple):
     pipe: Connection
 
 
-def _hired(task: Task) -> Helper:
+def _hired() -> Helper:
+    """It is told the task when it asks: with the start it would hold up the next one until it had read it all."""
     # spawned, not forked: a forked process inherits the locks of solver threads that it has not
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_help, args=(task, there), daemon=True)
+    process = context.Process(target=_help, args=(there,), daemon=True)
     process.start()
     # the pipe ends when the process does
     there.close()
@@ -123,19 +136,19 @@ def _jobs(search: Search) -> Iterator[Job]:
                 yield Job(layer, replace(one, pool=np.arange(inside.size)[None]), search.points.u[inside])
 
 
-def _help(task: Task, pipe: Connection) -> None:
+def _help(pipe: Connection) -> None:
     """What a process does. An interrupt is for the one that hands the jobs out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # nobody is left to be told
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError, EOFError):
+        task: Task = _asked(pipe)
         _reported(task, lambda: _asked(pipe), pipe.send)
 
 
-def _asked(pipe: Connection) -> Job | None:
-    """The next job; None where there are no more."""
+def _asked(pipe: Connection) -> Any:
+    """The task, then the next job; None where there are no more."""
     pipe.send(None)
-    job: Job | None = pipe.recv()
-    return job
+    return pipe.recv()
 
 
 def _reported(task: Task, next_job: Callable[[], Job | None], say: Callable[[Any], None]) -> None:

@@ -80,9 +80,13 @@ class Search:
         yield from self._rest()
 
     def opened(self, start: FloatArray, enough: int) -> Iterator[Found]:
-        """Search until so many cells wait, the highest layer first, so that none of them is far ahead."""
+        """Search until so many cells wait, the highest layer first, so that none of them is far ahead; or until the
+        deadline."""
         yield from self._enter(0, self._root(start))
         while 0 < sum(len(nodes) for held in self.pending for nodes in held) < enough:
+            if time.perf_counter() > self.deadline:
+                self.late = True
+                return
             at = next(k for k, held in enumerate(self.pending) if held)
             yield from self._step(at, self._pop(at))
 
