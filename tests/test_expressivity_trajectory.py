@@ -426,6 +426,12 @@ def test_wrong_trajectories_are_refused_with_what_to_give() -> None:
         image(found, 2)
     with pytest.raises(InvalidInput, match="two rows of 3"):
         image(found, 1, directions=np.eye(2))
+    for arc in (False, True):
+        with (
+            pytest.raises(InvalidInput, match="lengths at 'input' overflow"),
+            np.errstate(over="ignore", invalid="ignore"),
+        ):
+            trajectory(network, np.full(2, 1e200), np.zeros(2), arc=arc)
     with pytest.raises(InvalidInput, match="no arc to cut"):
         trajectory(network, np.zeros((0, 2)), np.zeros((0, 2)), arc=True)
     with pytest.raises(InvalidInput, match="2 starts and 1 ends"):

@@ -33,13 +33,18 @@ class Trajectory:
         path: the curves, cut where a unit switches.
 
     Raises:
-        InvalidInput: whole lines, which have no length.
+        InvalidInput: whole lines, which have no length; values of 1e154 or so, whose squares overflow.
     """
 
     path: Lines | Arcs
 
     def __post_init__(self) -> None:
-        self.path.lengths()
+        finite = np.isfinite(self.path.lengths()).all(axis=0)
+        if not finite.all():
+            raise InvalidInput(
+                f"lengths at {self.stops[int(finite.argmin())]!r} overflow, as squares of values beyond 1e154 do, so "
+                "that nothing is known of them; give smaller inputs, or scale the network"
+            )
 
     @property
     def curves(self) -> int:
