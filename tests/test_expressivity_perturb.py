@@ -100,7 +100,8 @@ def test_noise_when_asked_the_impossible_says_what_to_write(change: Change) -> N
         change(NET, math.nan)
     with pytest.raises(InvalidInput, match="give 0 or more"):
         change(NET, 0.1, -1)
-    with pytest.raises(InvalidInput, match="3 layers with weights"):
-        change(NET, 0.1, layers=[3])
+    for number in (3, 0.5):
+        with pytest.raises(InvalidInput, match="3 layers with weights"):
+            change(NET, 0.1, layers=[number])  # type: ignore[list-item, unused-ignore]
     with pytest.raises(InvalidInput, match="weights, biases, all"):
         change(NET, 0.1, parameters="offsets")

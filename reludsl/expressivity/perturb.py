@@ -149,7 +149,7 @@ def _check_deviation(deviation: float) -> None:
 
 
 def _number(k: int, count: int) -> int:
-    if not -count <= k < count:
+    if k not in range(-count, count):
         raise InvalidInput(
             f"layer {k} is to get noise, and the network has {count} layers with weights; give numbers from 0 to "
             f"{count - 1}, or negative ones from the end (see `weighted`)"
