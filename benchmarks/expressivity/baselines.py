@@ -15,10 +15,11 @@ import numpy as np
 
 from benchmarks.expressivity.finding import Finding, Observation, Picture, Table
 from benchmarks.expressivity.images import images
-from benchmarks.expressivity.training import Fit, accuracy, dense, fit, torch
+from benchmarks.expressivity.training import Fit, accuracy, dense, fit
 from benchmarks.published.training import Images, Say
 from reludsl.backend import FloatArray, IntArray
 from reludsl.expressivity import class_subspaces
+from reludsl.expressivity.torch_module import torch
 from reludsl.io import from_torch
 from reludsl.network import Network
 

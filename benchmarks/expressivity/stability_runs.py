@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.expressivity.training import Fit, accuracy, dense, fit, network_of, torch
+from benchmarks.expressivity.training import Fit, accuracy, dense, fit, network_of
 from benchmarks.published.training import Images
 from reludsl.backend import FloatArray
 from reludsl.expressivity import TrajectoryRegulariser, additive, trajectory
+from reludsl.expressivity.torch_module import torch
 from reludsl.network import Network
 
 CLASSES = 10

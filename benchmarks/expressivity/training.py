@@ -11,27 +11,12 @@ from typing import Any
 import numpy as np
 
 from reludsl.backend import FloatArray, IntArray
-from reludsl.errors import MissingBackend
+from reludsl.expressivity.torch_module import torch
 from reludsl.io import from_torch
 from reludsl.network import Network
 
 Penalty = Callable[[Any, Any], Any]
 """(model, batch) -> a term of the loss, a tensor without dimensions."""
-
-
-def torch() -> Any:
-    """The module.
-
-    Raises:
-        MissingBackend: it is not installed.
-    """
-    try:
-        import torch as found
-    except ImportError as error:
-        raise MissingBackend(
-            f"torch is not installed ({error}), and this part of the study trains networks; pip install torch"
-        ) from None
-    return found
 
 
 @contextmanager

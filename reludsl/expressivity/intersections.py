@@ -20,8 +20,9 @@ import numpy as np
 
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.domain import Box
-from reludsl.errors import InvalidInput, MissingBackend
+from reludsl.errors import InvalidInput
 from reludsl.expr import Input
+from reludsl.expressivity.torch_module import torch
 from reludsl.network import Network
 from reludsl.networks import arrangement
 from reludsl.regions import plane
@@ -232,43 +233,42 @@ def intersection_violations(
     Raises:
         MissingBackend, InvalidInput: as `intersection_penalty`.
     """
-    torch = _torch()
     (w, b), (v, d) = first, second
     _check(w, b, v, d, box, margin, least)
     held = _held(first, box, regions)
     n = len(b)
     if kind is Crossing.FIRST:
         i, j = np.triu_indices(n, 1)
-        x, parallel = _meeting(torch, (w[i], b[i]), (w[j], b[j]), least)
-        return (margin * parallel + _outside(torch, x, box, margin))[None]
+        x, parallel = _meeting((w[i], b[i]), (w[j], b[j]), least)
+        return (margin * parallel + _outside(x, box, margin))[None]
     lines, patterns = held.turned if kind is Crossing.MIXED else (None, held.turning)
-    on = torch.tensor(patterns, dtype=w.dtype, device=w.device)
+    on = torch().tensor(patterns, dtype=w.dtype, device=w.device)
     rows = (v * on[:, None, :]) @ w, (v * on[:, None, :]) @ b + d
-    asked = torch.ones_like(on)
+    asked = torch().ones_like(on)
     if lines is None:
         i, j = np.triu_indices(len(d), 1)
-        x, parallel = _meeting(torch, (rows[0][:, i], rows[1][:, i]), (rows[0][:, j], rows[1][:, j]), least)
+        x, parallel = _meeting((rows[0][:, i], rows[1][:, i]), (rows[0][:, j], rows[1][:, j]), least)
     else:
-        own = torch.tensor(lines, device=w.device)
-        x, parallel = _meeting(torch, (w[own][:, None], b[own][:, None]), rows, least)
-        asked[torch.arange(len(own)), own] = 0.0
-    short = torch.relu(margin - (2 * on - 1)[:, None] * (x @ w.T + b))
-    return margin * parallel + (asked[:, None] * short).sum(-1) + _outside(torch, x, box, margin)
+        own = torch().tensor(lines, device=w.device)
+        x, parallel = _meeting((w[own][:, None], b[own][:, None]), rows, least)
+        asked[torch().arange(len(own)), own] = 0.0
+    short = torch().relu(margin - (2 * on - 1)[:, None] * (x @ w.T + b))
+    return margin * parallel + (asked[:, None] * short).sum(-1) + _outside(x, box, margin)
 
 
-def _meeting(torch: Any, one: Tensors, other: Tensors, least: float) -> tuple[Any, Any]:
+def _meeting(one: Tensors, other: Tensors, least: float) -> tuple[Any, Any]:
     """Where a x + c = 0 and a' x + c' = 0 meet by Cramer's rule, (..., 2); by what part |det| is short of `least`."""
     (a, c), (e, f) = one, other
     det = a[..., 0] * e[..., 1] - a[..., 1] * e[..., 0]
-    guarded = torch.where(det < 0, -1.0, 1.0).to(det.dtype) * det.abs().clamp(min=least)
-    x = torch.stack([a[..., 1] * f - e[..., 1] * c, e[..., 0] * c - a[..., 0] * f], dim=-1)
-    return x / guarded[..., None], torch.relu(1.0 - det.abs() / least)
+    guarded = torch().where(det < 0, -1.0, 1.0).to(det.dtype) * det.abs().clamp(min=least)
+    x = torch().stack([a[..., 1] * f - e[..., 1] * c, e[..., 0] * c - a[..., 0] * f], dim=-1)
+    return x / guarded[..., None], torch().relu(1.0 - det.abs() / least)
 
 
-def _outside(torch: Any, x: Any, box: Box, margin: float) -> Any:
+def _outside(x: Any, box: Box, margin: float) -> Any:
     """By how much a point is beyond the sides of the box, or nearer to them than the margin."""
-    low, high = (torch.tensor(side.ravel(), dtype=x.dtype, device=x.device) for side in (box.lower, box.upper))
-    return torch.relu(margin - (x - low)).sum(-1) + torch.relu(margin - (high - x)).sum(-1)
+    low, high = (torch().tensor(side.ravel(), dtype=x.dtype, device=x.device) for side in (box.lower, box.upper))
+    return torch().relu(margin - (x - low)).sum(-1) + torch().relu(margin - (high - x)).sum(-1)
 
 
 def _held(first: Tensors, box: Box, regions: FirstLayer | None) -> FirstLayer:
@@ -290,13 +290,3 @@ def _check(w: Any, b: Any, v: Any, d: Any, box: Box, margin: float, least: float
             f"the margin is {margin} and the least determinant {least}; a negative margin asks for nothing and a "
             "determinant of 0 makes the gradient infinite: give 0 or more, and a number above 0"
         )
-
-
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingBackend(
-            f"torch is not installed ({error}), and the penalty is a tensor of it; pip install torch"
-        ) from None
-    return torch

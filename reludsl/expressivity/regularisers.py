@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reludsl.errors import InvalidInput, MissingBackend
+from reludsl.errors import InvalidInput
+from reludsl.expressivity.torch_module import torch
 
 ACTIVATIONS = ("ReLU", "LeakyReLU", "PReLU", "ReLU6", "Hardtanh", "Hardsigmoid")
 """Modules of torch.nn behind which lengths are taken by default."""
@@ -31,7 +32,7 @@ def batch_length(values: Any) -> Any:
     Raises:
         MissingBackend: torch is not installed.
     """
-    return _torch().linalg.vector_norm(values.unsqueeze(-1).flatten(1).diff(dim=0), dim=1).sum()
+    return torch().linalg.vector_norm(values.unsqueeze(-1).flatten(1).diff(dim=0), dim=1).sum()
 
 
 class TrajectoryRegulariser:
@@ -132,7 +133,7 @@ class TrajectoryRegulariser:
         self.close()
 
     def _begun(self, *_: object) -> None:
-        if _torch().is_grad_enabled():
+        if torch().is_grad_enabled():
             self._steps.clear()
 
     def _noting(self, name: str) -> Any:
@@ -154,15 +155,5 @@ def _passes(found: Mapping[str, Sequence[Any]]) -> dict[str, int]:
 
 
 def _activations(modules: Mapping[str, Any]) -> tuple[str, ...]:
-    kinds = tuple(getattr(_torch().nn, kind) for kind in ACTIVATIONS)
+    kinds = tuple(getattr(torch().nn, kind) for kind in ACTIVATIONS)
     return tuple(name for name, module in modules.items() if isinstance(module, kinds))
-
-
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingBackend(
-            f"torch is not installed ({error}), and this regulariser is a term of a loss in torch; pip install torch"
-        ) from None
-    return torch

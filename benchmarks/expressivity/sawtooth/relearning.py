@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.expressivity.training import torch
 from reludsl.backend import FloatArray
+from reludsl.expressivity.torch_module import torch
 from reludsl.layers import Affine
 from reludsl.network import Network, Node
 from reludsl.networks import Initialisation, random_network
