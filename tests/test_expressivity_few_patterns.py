@@ -16,6 +16,7 @@ from benchmarks.expressivity import few_patterns
 from benchmarks.expressivity.few_patterns import Settings, course, memory, scales, start
 from benchmarks.expressivity.few_patterns.settings import Corruption, Points
 from benchmarks.expressivity.few_patterns.told import told_memory, told_start, told_training
+from benchmarks.expressivity.fits import line_through
 from benchmarks.expressivity.images import images
 from benchmarks.expressivity.training import Fit
 from benchmarks.published.training import Images
@@ -65,10 +66,10 @@ def test_planes_at_initialisation_have_half_of_n_squared_regions_at_every_depth(
 def test_segments_at_initialisation_cross_regions_linear_in_the_neurons(seed: int) -> None:
     found = start.sizes(SMALL, _digits()[0].pixels, 100 * seed)
     neurons = np.array([one.neurons for one in found], dtype=np.float64)
-    fit = start.line_through(neurons, np.array([one.regions.mean() for one in found]))
+    fit = line_through(neurons, np.array([one.regions.mean() for one in found]))
     assert 0.15 < fit.slope < 0.5
     assert fit.r_squared > 0.97
-    decay = start.line_through(np.log(neurons), np.log([one.distance.mean() for one in found]))
+    decay = line_through(np.log(neurons), np.log([one.distance.mean() for one in found]))
     assert -1.3 < decay.slope < -0.7
 
 
@@ -111,7 +112,7 @@ def test_study_without_torch_leaves_training_out_and_says_so(monkeypatch: pytest
 
 
 def test_data_falls_back_on_the_digits(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    monkeypatch.setattr(few_patterns, "MNIST", tmp_path / "mnist.npz")
+    monkeypatch.setattr("benchmarks.expressivity.images.MNIST", tmp_path / "mnist.npz")
     source, train, test, notes = few_patterns.data(replace(SMALL, images="mnist", part=100, tested=50), 0)
     assert (source, len(train), len(test), train.pixels.shape[1]) == ("digits", 100, 50, 64)
     assert any("stand in for MNIST" in note for note in notes)
@@ -131,7 +132,9 @@ def _start(half: float = 0.5, deep: float = 0.5, slope: float = 0.3, unequal: in
         start.Depth((60,), np.array([half]), np.array([0.1]), 0),
         start.Depth((30, 30), np.array([deep]), np.array([0.1]), 0),
     ]
-    sizes = [start.Size((k,), np.array([slope * k**2 if slope < 0 else slope * k]), np.array([1 / k])) for k in (8, 16)]
+    sizes = [
+        start.Size((k,), np.array([slope * k**2 if slope < 0 else slope * k]), np.array([1 / k])) for k in (8, 16, 32)
+    ]
     bound = expected_regions(2, 10, 1.0, regions=50.0 / loose)
     swept = [
         scales.Scale(

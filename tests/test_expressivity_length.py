@@ -14,6 +14,7 @@ import pytest
 from benchmarks.expressivity import arrangement, length, patterns
 from benchmarks.expressivity.convolutional import convolutional
 from benchmarks.expressivity.finding import Finding
+from benchmarks.expressivity.images import at_hand
 from reludsl.regions.bounds import raghu
 
 SMALL = length.Settings(
@@ -125,11 +126,11 @@ def test_growth_that_is_no_exponential_is_not_seen() -> None:
 
 
 def test_digits_stand_in_where_mnist_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(length, "MNIST", tmp_path / "mnist.npz")
-    assert length.source("mnist") == "digits"
+    monkeypatch.setattr("benchmarks.expressivity.images.MNIST", tmp_path / "mnist.npz")
+    assert at_hand("mnist") == "digits"
     (tmp_path / "mnist.npz").touch()
-    assert length.source("mnist") == "mnist"
-    assert length.source("digits") == "digits"
+    assert at_hand("mnist") == "mnist"
+    assert at_hand("digits") == "digits"
 
 
 def test_convolutional_network_is_drawn_as_dense_ones_are() -> None:

@@ -13,6 +13,7 @@ from data import need
 from benchmarks.expressivity import __main__ as command
 from benchmarks.expressivity import baselines, stability
 from benchmarks.expressivity.finding import Finding
+from benchmarks.expressivity.fits import exponential
 from benchmarks.expressivity.images import images
 from benchmarks.expressivity.stability_runs import with_arcs
 from benchmarks.expressivity.training import dense
@@ -120,6 +121,7 @@ def test_arcs_when_drawn_join_test_images_of_two_classes() -> None:
 
 
 def test_exponential_when_values_are_powers_is_the_base() -> None:
-    factor, r_squared = stability._exponential(np.array([3.0, 6.0, 12.0, 24.0]))
-    assert factor == pytest.approx(2.0)
-    assert r_squared == pytest.approx(1.0)
+    assert exponential([3.0, 6.0, 12.0, 24.0]) == pytest.approx((2.0, 1.0))
+    factor, r_squared = exponential([3.0, 6.0, 12.0, 6.0])
+    assert factor == pytest.approx(2**0.4)
+    assert r_squared == pytest.approx(0.4)

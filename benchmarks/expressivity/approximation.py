@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.expressivity.finding import Finding, Observation, Picture, Table
+from benchmarks.expressivity.fits import line_through
 from benchmarks.expressivity.polynomials import interpolant, product, rounded, shallow_product, twice
 from benchmarks.published.training import Say
 from reludsl.compress import compress
@@ -202,18 +203,15 @@ def _beats_one_layer(deep: Sequence[Fit], shallow: Sequence[Fit]) -> Observation
 
 
 def _rates(deep: Sequence[Fit], shallow: Sequence[Fit]) -> Observation:
-    depth = _slope([fit.m for fit in deep], [math.log(fit.found.upper, 4) for fit in deep])
-    width = _slope([math.log(fit.units) for fit in shallow], [math.log(fit.found.upper) for fit in shallow])
+    depth = line_through([fit.m for fit in deep], [math.log(fit.found.upper, 4) for fit in deep]).slope
+    sizes, errors = ([math.log(value) for value in own] for own in zip(*((f.units, f.found.upper) for f in shallow)))
+    width = line_through(sizes, errors).slope
     return Observation(
         published="The error falls as 4^-m in the depth m and as N^-2 in the width N.",
         measured=f"log_4 of the error falls by {-depth:.4f} for each layer, and log of the error by {-width:.4f} for "
         "each log of the width",
         seen=abs(depth + 1) < 1e-3 and abs(width + 2) < 1e-3,
     )
-
-
-def _slope(x: Sequence[float], y: Sequence[float]) -> float:
-    return float(np.polyfit(x, y, 1)[0])
 
 
 def _product_error(products: Sequence[Fit]) -> Observation:

@@ -15,10 +15,9 @@ import numpy as np
 from benchmarks.expressivity import patterns
 from benchmarks.expressivity.convolutional import convolutional
 from benchmarks.expressivity.finding import Finding, Observation, Picture, Table
-from benchmarks.expressivity.images import images
+from benchmarks.expressivity.fits import line_through
+from benchmarks.expressivity.images import at_hand, images
 from benchmarks.expressivity.patterns import Counted, counted
-from benchmarks.published.start import MNIST
-from benchmarks.published.study import linear_fit
 from benchmarks.published.training import Say
 from reludsl.backend import FloatArray
 from reludsl.expressivity import hard_tanh_growth, relu_growth, trajectory, transition_rate
@@ -116,8 +115,8 @@ class Grown:
     @property
     def straightness(self) -> float:
         """R^2 of a line through the means of log length against depth; that of a constant length is 0."""
-        found = linear_fit(range(1, self.lengths.shape[1]), np.log(self.lengths[:, 1:]).mean(axis=0).tolist())
-        return 0.0 if found is None else found.r_squared
+        logs = np.log(self.lengths[:, 1:]).mean(axis=0)
+        return line_through(np.arange(len(logs)), logs).r_squared
 
     @property
     def transition_ratio(self) -> float:
@@ -130,8 +129,8 @@ class Grown:
         """R^2 of a line through transitions of a layer against length behind it, all networks and layers together, and
         the slope of their logarithms."""
         x, y = self.lengths[:, 1:].ravel(), self.transitions.ravel()
-        line, power = (linear_fit(a.tolist(), b.tolist()) for a, b in ((x, y), (np.log(x), np.log(np.maximum(y, 1)))))
-        return (0.0, 0.0) if line is None or power is None else (line.r_squared, power.slope)
+        power = line_through(np.log(x), np.log(np.maximum(y, 1)))
+        return line_through(x, y).r_squared, power.slope
 
     @property
     def expressions(self) -> tuple[float, float]:
@@ -143,7 +142,7 @@ class Grown:
 
 def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None) -> Finding:
     """Grow, transit, count."""
-    name = source(settings.data)
+    name = at_hand(settings.data)
     starts, ends = _pairs(name, settings.networks, seed)
     grown = []
     for kind, width, variance in _grid(settings):
@@ -178,11 +177,6 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None
         pictures=_pictures(grown, regions),
         notes=notes,
     )
-
-
-def source(data: str) -> str:
-    """Of the images: the digits that come along where MNIST is asked for and not there."""
-    return "digits" if data == "mnist" and not MNIST.exists() else data
 
 
 def _pairs(name: str, count: int, seed: int) -> tuple[FloatArray, FloatArray]:

@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.expressivity import stability_pictures as pictures
 from benchmarks.expressivity.finding import Finding, Observation, Picture, Table
+from benchmarks.expressivity.fits import exponential
 from benchmarks.expressivity.images import images
 from benchmarks.expressivity.stability_runs import (
     Course,
@@ -144,7 +145,7 @@ def _noise_observation(settings: Settings, found: NoiseRuns) -> Observation:
 
 def _perturbed_observation(small: Mapping[float, FloatArray]) -> Observation:
     # from the last layer to the first: what remains after it grows by one layer each
-    fits = {variance: [_exponential(row[::-1]) for row in moved] for variance, moved in small.items()}
+    fits = {variance: [exponential(row[::-1]) for row in moved] for variance, moved in small.items()}
     factors = ", ".join(f"{np.mean([f for f, _ in found]):.2f} for sigma_w^2 = {v:g}" for v, found in fits.items())
     largest = fits[max(fits)]
     least = min(r for _, r in largest)
@@ -215,14 +216,6 @@ def _kind_observations(kinds: Mapping[str, Course]) -> list[Observation]:
 def _ranks(values: FloatArray) -> list[float]:
     """Spearman's rank correlation of each row with its index."""
     return [float(spearmanr(np.arange(len(row)), row).statistic) for row in values]
-
-
-def _exponential(values: FloatArray) -> tuple[float, float]:
-    """The factor from one value to the next, by least squares of the logarithms, and R^2 of that line."""
-    logs, at = np.log(values), np.arange(len(values))
-    slope, offset = np.polyfit(at, logs, 1)
-    rest = np.square(logs - slope * at - offset).sum()
-    return float(np.exp(slope)), float(1 - rest / np.square(logs - logs.mean()).sum())
 
 
 def _numbers(
@@ -320,7 +313,7 @@ def _pictures(
 
 def _notes(settings: Settings, data: Data, noisy: NoiseRuns) -> Sequence[str]:
     # layers of one shape, at the least noise
-    fits = [_exponential(row[::-1]) for row in noisy.moved[:, 0, 1:-1]]
+    fits = [exponential(row[::-1]) for row in noisy.moved[:, 0, 1:-1]]
     held = "MNIST" if settings.data == "mnist" else "the digits of scikit-learn (8 x 8 pixels)"
     return (
         "Published in part with convolutional networks on CIFAR-10, which is not at hand: this ran on fully connected "

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from benchmarks.published.settings import Recipe, Shape, l1_weights
 from benchmarks.published.training import Images, Say, Trained, cached, score
@@ -214,7 +215,7 @@ class Fit:
     r_squared: float
 
 
-def linear_fit(x: Sequence[float], y: Sequence[float]) -> Fit | None:
+def linear_fit(x: ArrayLike, y: ArrayLike) -> Fit | None:
     """R^2 = 1 - sum (y - fit)^2 / sum (y - mean)^2; None for fewer than three points, or where x or y is constant.
 
     >>> linear_fit([0.0, 1.0, 2.0, 3.0], [1.0, 3.0, 3.0, 5.0])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import asdict
-from typing import Any
 
 from benchmarks.expressivity.few_patterns import course, memory, scales, start
 from benchmarks.expressivity.few_patterns.pictures import memory_picture, start_pictures, training_pictures
@@ -17,8 +16,7 @@ from benchmarks.expressivity.few_patterns.settings import FULL as FULL
 from benchmarks.expressivity.few_patterns.settings import Settings as Settings
 from benchmarks.expressivity.few_patterns.told import NOTES, Told, told_memory, told_start, told_training
 from benchmarks.expressivity.finding import Finding, Picture
-from benchmarks.expressivity.images import images, take
-from benchmarks.published.start import MNIST
+from benchmarks.expressivity.images import at_hand, images, take
 from benchmarks.published.training import Images, Say
 
 LEMMA = ((10, 10, 10), 5)
@@ -40,7 +38,7 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None
     return Finding(
         name="few-patterns",
         title="Few activation patterns",
-        settings={**_plain(asdict(settings)), "images": source, "seed": seed},
+        settings={**asdict(settings), "images": source, "seed": seed},
         observations=told.observations,
         numbers=told.numbers,
         tables=told.tables,
@@ -51,9 +49,8 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None
 
 def data(settings: Settings, seed: int) -> tuple[str, Images, Images, list[str]]:
     """Which images they are, those to train and to test on, and what to say about them."""
-    chosen, notes = settings.images, []
-    if chosen == "mnist" and not MNIST.exists():
-        chosen = "digits"
+    chosen, notes = at_hand(settings.images), []
+    if chosen != settings.images:
         notes.append("mnist.npz is not in the data folder: the digits of 8 x 8 pixels stand in for MNIST")
     train, test = images(chosen)
     if 0 < settings.part < len(train):
@@ -82,10 +79,3 @@ def in_training(settings: Settings, train: Images, test: Images, seed: int, say:
     found = course.maps(settings, settings.sweep, train, seed)
     told = told_training(courses) + told_memory(levels, tasks)
     return told, [*training_pictures(courses, found), memory_picture(levels, tasks)]
-
-
-def _plain(value: Any) -> Any:
-    """Tuples as lists, as JSON has them."""
-    if isinstance(value, dict):
-        return {key: _plain(held) for key, held in value.items()}
-    return [_plain(held) for held in value] if isinstance(value, list | tuple) else value

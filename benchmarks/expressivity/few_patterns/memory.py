@@ -17,8 +17,6 @@ from reludsl.domain import Box
 from reludsl.expressivity import draw_slices, slice_density
 from reludsl.regions import plane
 
-Array = FloatArray
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Level:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import linregress
 
 from benchmarks.expressivity.few_patterns.settings import BIAS_SCALE, Settings, Widths
 from reludsl.backend import FloatArray
@@ -38,15 +37,6 @@ class Size:
     @property
     def neurons(self) -> int:
         return sum(self.widths)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """y = slope x + offset by least squares, and its coefficient of determination."""
-
-    slope: float
-    offset: float
-    r_squared: float
 
 
 def initial(inputs: int, widths: Widths, seed: int) -> Network:
@@ -84,9 +74,3 @@ def sizes(settings: Settings, pixels: FloatArray, seed: int) -> list[Size]:
             distance = [nearest_boundary(network, points).distance.mean() for network in networks]
             found.append(Size((width,) * depth, np.array(regions), np.array(distance)))
     return found
-
-
-def line_through(x: FloatArray, y: FloatArray) -> Line:
-    """Least squares."""
-    fit = linregress(x, y)
-    return Line(float(fit.slope), float(fit.intercept), float(fit.rvalue**2))

@@ -13,8 +13,9 @@ from benchmarks.expressivity.few_patterns.course import QUANTITIES, Course
 from benchmarks.expressivity.few_patterns.memory import Level, Task
 from benchmarks.expressivity.few_patterns.pictures import name
 from benchmarks.expressivity.few_patterns.scales import FACTORS, Lemma, Scale
-from benchmarks.expressivity.few_patterns.start import Depth, Size, line_through
+from benchmarks.expressivity.few_patterns.start import Depth, Size
 from benchmarks.expressivity.finding import Observation, Table
+from benchmarks.expressivity.fits import line_through
 
 FEW = "Hanin and Rolnick 2019b"
 COMPLEXITY = "Hanin and Rolnick 2019a"

@@ -143,13 +143,13 @@ def perturbation(settings: Settings, seed: int, say: Say) -> Part:
     seen = all(mean.max() < original and trends[form] <= -0.9 for form, mean in means.items())
     low, high = settings.variances[0], settings.variances[-1]
     measured = (
-        "; ".join(
+        ", ".join(
             f"{mean[0]:.1f} of {original} pieces are left at {low:g} and {mean[-1]:.1f} at {high:g}, {form}"
             for form, mean in means.items()
         )
         + f" (rank correlation with the variance {', '.join(f'{t:.2f}' for t in trends.values())}; "
         f"{settings.trials} draws)"
-    ).replace("; ", ", ", 1)
+    )
     head = ["form", "noise on", *(f"{variance:g}" for variance in settings.variances)]
     rows = [
         [form, name, *(f"{mean:.1f}" for mean in found.mean(axis=1))]
