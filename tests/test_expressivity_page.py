@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_files_of_one_study_are_its_numbers_and_its_pictures(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", command.STUDIES)
 def test_study_is_a_function_with_a_default_and_a_published_setting(name: str) -> None:
-    module = importlib.import_module(f"benchmarks.expressivity.{command.STUDIES[name].module}")
+    module = importlib.import_module(f"benchmarks.expressivity.{command.STUDIES[name]}")
     assert callable(module.study)
     assert type(module.DEFAULT) is type(module.FULL)
     assert module.DEFAULT != module.FULL
@@ -92,3 +93,23 @@ def test_unknown_study_is_refused_with_the_names(capsys: pytest.CaptureFixture[s
         command.main(["depth"])
     assert ended.value.code == 2
     assert "few-patterns" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["stability", "--full"], ["all", "--full"]])
+def test_full_size_without_mnist_ends_with_what_is_missing(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "MNIST", tmp_path / "mnist.npz")
+    assert command.main(words) == 2
+    said = capsys.readouterr().err
+    assert "stability" in said
+    assert "RELUDSL_DATA" in said
+    assert said.count("\n") == 1
+
+
+def test_pictures_without_matplotlib_end_with_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert command.main(["arrangement", "--out", str(tmp_path)]) == 2
+    assert "pip install matplotlib" in capsys.readouterr().err

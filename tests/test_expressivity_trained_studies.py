@@ -104,7 +104,18 @@ def test_baselines_without_torch_are_the_subspaces_alone_and_say_so(monkeypatch:
     assert found.observations[0].seen
     assert found.numbers[baselines.SUBSPACE]["accuracy"] > 98
     assert command.main(["baselines"]) == 0
-    assert command.main(["stability"]) == 2
+    drawn(found)
+
+
+def test_stability_without_torch_is_noise_on_untrained_networks_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "torch" else whole(name))
+    found = stability.study(replace(SMALL, width=32, noise_trials=2))
+    assert [*found.numbers] == ["perturbed"]
+    factors = [np.mean([exponential(row[::-1])[0] for row in rows]) for rows in found.numbers["perturbed"].values()]
+    assert factors == sorted(factors)
+    assert [one.seen for one in found.observations] == [True]
+    assert any("pip install torch" in note for note in found.notes)
     drawn(found)
 
 

@@ -10,42 +10,37 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from benchmarks.expressivity.finding import Finding
 from benchmarks.expressivity.page import write_one, write_page
-from benchmarks.published.start import clocked
-
-
-class Entry(NamedTuple):
-    """A study: its module, and the packages that it cannot do without."""
-
-    module: str
-    needs: tuple[str, ...] = ()
-
+from benchmarks.published.start import MNIST, clocked
 
 STUDIES = {
-    "length": Entry("length"),
-    "arrangement": Entry("arrangement"),
-    "stability": Entry("stability", ("torch",)),
-    "few-patterns": Entry("few_patterns"),
-    "sawtooth": Entry("sawtooth"),
-    "bounds": Entry("bounds"),
-    "baselines": Entry("baselines"),
-    "approximation": Entry("approximation"),
+    "length": "length",
+    "arrangement": "arrangement",
+    "stability": "stability",
+    "few-patterns": "few_patterns",
+    "sawtooth": "sawtooth",
+    "bounds": "bounds",
+    "baselines": "baselines",
+    "approximation": "approximation",
 }
+"""The module of each; those that train leave that out, and say so, where torch is missing."""
 ALL = "all"
+
+ONLY_MNIST = ("stability", "bounds", "baselines")
+"""Studies whose published size is that of MNIST, for which no other images stand in."""
 
 
 def run(name: str, full: bool, seed: int) -> Finding:
     """The study of that name, with its default or its published settings."""
-    module = importlib.import_module(f"benchmarks.expressivity.{STUDIES[name].module}")
+    module = importlib.import_module(f"benchmarks.expressivity.{STUDIES[name]}")
     found: Finding = module.study(module.FULL if full else module.DEFAULT, seed, clocked())
     return found
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Exit status 2 where a package is missing that the study cannot do without."""
+    """Exit status 2 where a package or a file is missing that the studies cannot do without."""
     options = argparse.ArgumentParser(prog="benchmarks.expressivity", description="What a network can express.")
     options.add_argument("name", choices=[*STUDIES, ALL])
     options.add_argument("--full", action="store_true", help="the published size; takes hours for those that train")
@@ -54,12 +49,10 @@ def main(words: Sequence[str] | None = None) -> int:
     options.add_argument("--json", action="store_true", help="the numbers on stdout instead of the sentence")
     given = options.parse_args(words)
     names = list(STUDIES) if given.name == ALL else [given.name]
-    needed = {"matplotlib": given.out is not None}
-    needed |= {package: True for name in names for package in STUDIES[name].needs}
-    for package, wanted in needed.items():
-        if wanted and importlib.util.find_spec(package) is None:
-            print(f"{package} is not installed, which {given.name} needs: pip install {package}", file=sys.stderr)
-            return 2
+    missing = _missing(names, given.full, given.out is not None)
+    if missing:
+        print(missing, file=sys.stderr)
+        return 2
     findings, seconds = [], []
     for name in names:
         start = time.perf_counter()
@@ -72,6 +65,20 @@ def main(words: Sequence[str] | None = None) -> int:
     if given.out is not None and given.name == ALL:
         write_page(given.out, findings, seconds, _command(given.full, given.seed))
     return 0
+
+
+def _missing(names: Sequence[str], full: bool, drawn: bool) -> str:
+    """What the studies cannot do without and is not there, in a sentence; empty where all is there."""
+    if drawn and importlib.util.find_spec("matplotlib") is None:
+        return "matplotlib is not installed, and pictures cannot be drawn without: pip install matplotlib"
+    # the others take the digits where MNIST is not there
+    on_mnist = [name for name in names if full and name in ONLY_MNIST]
+    if on_mnist and not MNIST.exists():
+        return (
+            f"mnist.npz is not in the data folder, and {', '.join(on_mnist)} --full cannot run without: set "
+            "RELUDSL_DATA to the folder that holds it"
+        )
+    return ""
 
 
 def _command(full: bool, seed: int) -> str:

@@ -44,6 +44,26 @@ class Picture:
     size: tuple[float, float] = (8.0, 4.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one part of a study adds to its finding; parts are added up."""
+
+    observations: Sequence[Observation] = ()
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = ()
+    notes: Sequence[str] = ()
+
+    def __add__(self, other: Part) -> Part:
+        return Part(
+            [*self.observations, *other.observations],
+            {**self.numbers, **other.numbers},
+            [*self.tables, *other.tables],
+            [*self.pictures, *other.pictures],
+            [*self.notes, *other.notes],
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """The outcome of one study.

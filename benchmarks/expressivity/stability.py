@@ -5,6 +5,7 @@ Raghu et al. 2017, section 3.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -12,7 +13,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.expressivity import stability_pictures as pictures
-from benchmarks.expressivity.finding import Finding, Observation, Picture, Table
+from benchmarks.expressivity.finding import Finding, Observation, Part, Picture, Table
 from benchmarks.expressivity.fits import exponential
 from benchmarks.expressivity.images import images
 from benchmarks.expressivity.stability_runs import (
@@ -75,21 +76,56 @@ FULL = Settings(data="mnist", width=100, epochs=10, batch=128, looks=(0, 1, 2, 5
 
 
 def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None) -> Finding:
-    """Everything with the same images; networks of one seed start from the same weights in every part."""
+    """Everything with the same images; without torch, the untrained networks alone."""
     data = with_arcs(*images(settings.data), settings.arcs, seed)
     seeds = range(seed, seed + settings.seeds)
+    found = untrained(settings, data, seeds, say)
+    if importlib.util.find_spec("torch") is None:
+        found += Part(notes=["torch is not installed (pip install torch): all that is trained is left out."])
+    else:
+        found = trained(settings, data, seeds, say) + found
+    return Finding(
+        name="stability",
+        title="Stability of layers",
+        settings=asdict(settings) | {"seed": seed},
+        observations=found.observations,
+        numbers=found.numbers,
+        tables=found.tables,
+        pictures=found.pictures,
+        notes=found.notes,
+    )
+
+
+def untrained(settings: Settings, data: Data, seeds: range, say: Say) -> Part:
+    """Noise on the layers of hard-tanh networks as they are drawn."""
+    small = {}
+    for variance in settings.perturbed_variances:
+        small[variance] = perturbed(
+            data, settings.width, settings.perturbed_depth, variance, settings.perturbed_deviation,
+            settings.noise_trials, seeds,
+        )  # fmt: skip
+        say(f"noise on one layer of untrained networks, sigma_w^2 = {variance:g}")
+    return Part(
+        [_perturbed_observation(small)],
+        {"perturbed": {f"{variance:g}": moved.tolist() for variance, moved in small.items()}},
+        pictures=[
+            Picture(
+                name="remaining",
+                caption="Movement of the output of untrained networks against the layers after the one with noise",
+                draw=lambda figure: pictures.remaining(figure, small),
+                size=(6.4, 4.0),
+            )
+        ],
+    )
+
+
+def trained(settings: Settings, data: Data, seeds: range, say: Say) -> Part:
+    """What needs torch; networks of one seed start from the same weights in every part."""
     adam = Fit(epochs=settings.epochs, batch=settings.batch, at_epochs=())
     noisy = noise(
         data, settings.width, settings.noise_depth, settings.noise_deviations, settings.noise_trials, adam, seeds
     )
     say(f"noise on one layer: {noisy.clean.mean():.1f} % without it")
-    small = {
-        variance: perturbed(
-            data, settings.width, settings.perturbed_depth, variance, settings.perturbed_deviation,
-            settings.noise_trials, seeds,
-        )
-        for variance in settings.perturbed_variances
-    }  # fmt: skip
     single = one_layer(data, settings.width, settings.one_depth, settings.one_variance, adam, seeds)
     say(f"one trained layer: {single[:, 0, 0].mean():.1f} % of the training images with the lowest")
     descent = Fit(
@@ -111,22 +147,17 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None
         for name in (PLAIN, NORM, REGULARISED)
     }  # fmt: skip
     say("plain training, batch normalisation, trajectory regularisation")
-    observations = [
-        _noise_observation(settings, noisy),
-        _perturbed_observation(small),
-        _single_observation(single),
-        *_arc_observations(arcs),
-        *_kind_observations(kinds),
-    ]
-    return Finding(
-        name="stability",
-        title="Stability of layers",
-        settings=asdict(settings) | {"seed": seed},
-        observations=observations,
-        numbers=_numbers(noisy, small, single, arcs, kinds),
-        tables=_tables(settings, noisy, single, kinds),
-        pictures=_pictures(settings, noisy, small, single, arcs, kinds),
-        notes=_notes(settings, data, noisy),
+    return Part(
+        [
+            _noise_observation(settings, noisy),
+            _single_observation(single),
+            *_arc_observations(arcs),
+            *_kind_observations(kinds),
+        ],
+        _numbers(noisy, single, arcs, kinds),
+        _tables(settings, noisy, single, kinds),
+        _pictures(settings, noisy, single, arcs, kinds),
+        _notes(settings, data, noisy),
     )
 
 
@@ -220,14 +251,12 @@ def _ranks(values: FloatArray) -> list[float]:
 
 def _numbers(
     noisy: NoiseRuns,
-    small: Mapping[float, FloatArray],
     single: FloatArray,
     arcs: Mapping[float, Course],
     kinds: Mapping[str, Course],
 ) -> Mapping[str, object]:
     return {
         "noise": {"clean": noisy.clean.tolist(), "accuracy": noisy.noisy.tolist(), "moved": noisy.moved.tolist()},
-        "perturbed": {f"{variance:g}": moved.tolist() for variance, moved in small.items()},
         "one_layer": {"train": single[:, :, 0].tolist(), "test": single[:, :, 1].tolist()},
         "arcs": {f"{variance:g}": _course(one) for variance, one in arcs.items()},
         "kinds": {name: _course(one) for name, one in kinds.items()},
@@ -278,7 +307,6 @@ def _spread(values: FloatArray) -> str:
 def _pictures(
     settings: Settings,
     noisy: NoiseRuns,
-    small: Mapping[float, FloatArray],
     single: FloatArray,
     arcs: Mapping[float, Course],
     kinds: Mapping[str, Course],
@@ -286,9 +314,9 @@ def _pictures(
     return (
         Picture(
             name="noise",
-            caption="Accuracy with noise on one layer; movement of the output by remaining depth",
-            draw=lambda figure: pictures.noise(figure, settings.noise_deviations, noisy, small),
-            size=(9.0, 4.0),
+            caption="Accuracy with noise on the weights of one layer of trained networks",
+            draw=lambda figure: pictures.noise(figure, settings.noise_deviations, noisy),
+            size=(6.4, 4.0),
         ),
         Picture(
             name="one-layer",

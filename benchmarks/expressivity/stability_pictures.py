@@ -12,25 +12,30 @@ from reludsl.backend import FloatArray
 from reludsl.plot.colours import shades
 
 
-def noise(figure: Any, deviations: tuple[float, ...], found: NoiseRuns, small: Mapping[float, FloatArray]) -> None:
-    """Accuracy against deviation, a line per layer; movement of the output by remaining depth, a line per variance."""
-    left, right = figure.subplots(1, 2)
+def noise(figure: Any, deviations: tuple[float, ...], found: NoiseRuns) -> None:
+    """Accuracy against deviation, a line per layer."""
+    axes = figure.subplots()
     accuracy = found.noisy.mean(axis=0)
     layers = np.arange(1, accuracy.shape[1] + 1)
     for layer, column, colour in zip(layers, accuracy.T, shades(len(layers))):
-        left.plot((0.0, *deviations), (found.clean.mean(), *column), marker="o", markersize=3, color=colour,
+        axes.plot((0.0, *deviations), (found.clean.mean(), *column), marker="o", markersize=3, color=colour,
                   label=f"layer {layer}")  # fmt: skip
-    left.set_xlabel("deviation of the noise on a layer's weights")
-    left.set_ylabel("test accuracy in %")
-    left.legend(fontsize="small")
-    for (variance, moved), colour in zip(small.items(), shades(len(small))):
-        remaining = np.arange(moved.shape[1], 0, -1)
-        right.plot(remaining, moved.mean(axis=0), marker="o", markersize=3, color=colour,
-                   label=f"$\\sigma_w^2 = {variance:g}$")  # fmt: skip
-    right.set_yscale("log")
-    right.set_xlabel("layers after the one with noise, untrained")
-    right.set_ylabel("movement of the output")
-    right.legend(fontsize="small")
+    axes.set_xlabel("deviation of the noise on a layer's weights")
+    axes.set_ylabel("test accuracy in %")
+    axes.legend(fontsize="small")
+
+
+def remaining(figure: Any, found: Mapping[float, FloatArray]) -> None:
+    """Movement of the output by remaining depth, a line per variance."""
+    axes = figure.subplots()
+    for (variance, moved), colour in zip(found.items(), shades(len(found))):
+        after = np.arange(moved.shape[1], 0, -1)
+        axes.plot(after, moved.mean(axis=0), marker="o", markersize=3, color=colour,
+                  label=f"$\\sigma_w^2 = {variance:g}$")  # fmt: skip
+    axes.set_yscale("log")
+    axes.set_xlabel("layers after the one with noise")
+    axes.set_ylabel("movement of the output")
+    axes.legend(fontsize="small")
 
 
 def one_layer(figure: Any, found: FloatArray) -> None:

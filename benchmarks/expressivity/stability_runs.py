@@ -12,7 +12,9 @@ from benchmarks.published.training import Images
 from reludsl.backend import FloatArray
 from reludsl.expressivity import TrajectoryRegulariser, additive, trajectory
 from reludsl.expressivity.torch_module import torch
+from reludsl.layers.activations import hard_tanh
 from reludsl.network import Network
+from reludsl.networks import gaussian_network
 
 CLASSES = 10
 
@@ -90,8 +92,10 @@ def perturbed(
     layer 2, 3, ... of an untrained hard-tanh network; the first has other weights than they have."""
     found = np.empty((len(seeds), depth - 1, trials))
     for k, seed in enumerate(seeds):
-        model = dense(data.sizes(width, depth), seed, weight_scale=variance**0.5, activation=torch().nn.Hardtanh)
-        network = network_of(model)
+        sizes = data.sizes(width, depth)[:-1]
+        network = gaussian_network(
+            sizes, seed, weight_scale=variance**0.5, bias_scale=0.0, activation=hard_tanh(), outputs=CLASSES
+        )
         output = network(data.test.pixels)
         for layer, trial in np.ndindex(found.shape[1:]):
             changed = additive(network, deviation, trial, layers=[layer + 1])(data.test.pixels)

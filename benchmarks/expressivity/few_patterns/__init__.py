@@ -14,8 +14,8 @@ from benchmarks.expressivity.few_patterns.pictures import memory_picture, start_
 from benchmarks.expressivity.few_patterns.settings import DEFAULT as DEFAULT
 from benchmarks.expressivity.few_patterns.settings import FULL as FULL
 from benchmarks.expressivity.few_patterns.settings import Settings as Settings
-from benchmarks.expressivity.few_patterns.told import NOTES, Told, told_memory, told_start, told_training
-from benchmarks.expressivity.finding import Finding, Picture
+from benchmarks.expressivity.few_patterns.told import NOTES, told_memory, told_start, told_training
+from benchmarks.expressivity.finding import Finding, Part
 from benchmarks.expressivity.images import at_hand, images, take
 from benchmarks.published.training import Images, Say
 
@@ -26,23 +26,22 @@ LEMMA = ((10, 10, 10), 5)
 def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None) -> Finding:
     """Everything; without torch what needs no training."""
     source, train, test, notes = data(settings, seed)
-    told, pictures = at_start(settings, train, seed, say)
+    found = at_start(settings, train, seed, say)
     notes = [*NOTES, *notes]
     if importlib.util.find_spec("torch") is None:
         notes.append(
             "torch is not installed: nothing was trained, and the parts on training and memorising are left out"
         )
     else:
-        trained, more = in_training(settings, train, test, seed, say)
-        told, pictures = told + trained, [*pictures, *more]
+        found += in_training(settings, train, test, seed, say)
     return Finding(
         name="few-patterns",
         title="Few activation patterns",
         settings={**asdict(settings), "images": source, "seed": seed},
-        observations=told.observations,
-        numbers=told.numbers,
-        tables=told.tables,
-        pictures=pictures,
+        observations=found.observations,
+        numbers=found.numbers,
+        tables=found.tables,
+        pictures=found.pictures,
         notes=notes,
     )
 
@@ -59,7 +58,7 @@ def data(settings: Settings, seed: int) -> tuple[str, Images, Images, list[str]]
     return chosen, train, take(test, settings.tested, seed) if 0 < settings.tested < len(test) else test, notes
 
 
-def at_start(settings: Settings, train: Images, seed: int, say: Say) -> tuple[Told, list[Picture]]:
+def at_start(settings: Settings, train: Images, seed: int, say: Say) -> Part:
     """What needs no training."""
     by_depth = start.depths(settings, train.pixels, seed)
     say("counted slices of networks at initialisation")
@@ -68,14 +67,14 @@ def at_start(settings: Settings, train: Images, seed: int, say: Say) -> tuple[To
     swept = scales.sweep(settings, train.pixels, seed)
     say("swept the variances of weights and biases")
     scaled = scales.lemma(*LEMMA, seed)
-    return told_start(by_depth, by_size, swept, scaled), start_pictures(by_depth, by_size, swept)
+    return told_start(by_depth, by_size, swept, scaled) + Part(pictures=start_pictures(by_depth, by_size, swept))
 
 
-def in_training(settings: Settings, train: Images, test: Images, seed: int, say: Say) -> tuple[Told, list[Picture]]:
+def in_training(settings: Settings, train: Images, test: Images, seed: int, say: Say) -> Part:
     """What needs torch."""
     courses = [course.course(settings, widths, train, test, seed, say) for widths in settings.trained]
     levels = memory.corruption(settings, train, seed, say)
     tasks = memory.random_points(settings, seed, say)
     found = course.maps(settings, settings.sweep, train, seed)
-    told = told_training(courses) + told_memory(levels, tasks)
-    return told, [*training_pictures(courses, found), memory_picture(levels, tasks)]
+    pictures = [*training_pictures(courses, found), memory_picture(levels, tasks)]
+    return told_training(courses) + told_memory(levels, tasks) + Part(pictures=pictures)

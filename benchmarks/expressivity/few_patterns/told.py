@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from benchmarks.expressivity.few_patterns.memory import Level, Task
 from benchmarks.expressivity.few_patterns.pictures import name
 from benchmarks.expressivity.few_patterns.scales import FACTORS, Lemma, Scale
 from benchmarks.expressivity.few_patterns.start import Depth, Size
-from benchmarks.expressivity.finding import Observation, Table
+from benchmarks.expressivity.finding import Observation, Part, Table
 from benchmarks.expressivity.fits import line_through
 
 FEW = "Hanin and Rolnick 2019b"
@@ -57,23 +56,7 @@ NOTES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A part of a finding."""
-
-    observations: list[Observation] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    numbers: Mapping[str, Any] = field(default_factory=dict)
-
-    def __add__(self, other: Told) -> Told:
-        return Told(
-            self.observations + other.observations,
-            self.tables + other.tables,
-            {**self.numbers, **other.numbers},
-        )
-
-
-def told_start(depths: Sequence[Depth], sizes: Sequence[Size], scales: Sequence[Scale], lemma: Lemma) -> Told:
+def told_start(depths: Sequence[Depth], sizes: Sequence[Size], scales: Sequence[Scale], lemma: Lemma) -> Part:
     """Of networks at initialisation."""
     means = np.array([one.whole.mean() for one in depths])
     neurons = np.array([one.neurons for one in sizes], dtype=np.float64)
@@ -144,7 +127,7 @@ def told_start(depths: Sequence[Depth], sizes: Sequence[Size], scales: Sequence[
             seen=bool((along <= 1).all()),
         ),
     ]
-    return Told(observations, _start_tables(depths, scales, lemma), _start_numbers(depths, sizes, scales, lemma))
+    return Part(observations, _start_numbers(depths, sizes, scales, lemma), _start_tables(depths, scales, lemma))
 
 
 def _start_tables(depths: Sequence[Depth], scales: Sequence[Scale], lemma: Lemma) -> list[Table]:
@@ -228,7 +211,7 @@ def _start_numbers(
     }
 
 
-def told_training(courses: Sequence[Course]) -> Told:
+def told_training(courses: Sequence[Course]) -> Part:
     """Of networks during training."""
     deep = [one for one in courses if len(one.widths) > 1]
     curve = np.mean([one.whole.mean(axis=0) for one in deep], axis=0)
@@ -279,7 +262,7 @@ def told_training(courses: Sequence[Course]) -> Told:
         {"widths": list(one.widths), "epochs": one.epochs, **{q: getattr(one, q).tolist() for q in QUANTITIES}}
         for one in courses
     ]
-    return Told(observations, [table], {"training": numbers})
+    return Part(observations, {"training": numbers}, [table])
 
 
 def _course_row(one: Course) -> list[str]:
@@ -292,7 +275,7 @@ def _course_row(one: Course) -> list[str]:
     return [name(one.widths), *cells, f"{one.accuracy[:, -1].mean():.1f}"]
 
 
-def told_memory(levels: Sequence[Level], tasks: Sequence[Task]) -> Told:
+def told_memory(levels: Sequence[Level], tasks: Sequence[Task]) -> Part:
     """Of networks that learn by heart."""
     ends = np.array([one.whole[:, -1].mean() for one in levels])
     right = np.array([one.accuracy[:, -1].mean() for one in levels])
@@ -339,7 +322,7 @@ def told_memory(levels: Sequence[Level], tasks: Sequence[Task]) -> Told:
             for t in tasks
         ],
     }
-    return Told(observations, [table], numbers)
+    return Part(observations, numbers, [table])
 
 
 def _spread(values: Any) -> str:

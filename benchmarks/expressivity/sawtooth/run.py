@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks.expressivity.finding import Finding, Observation, Picture, Table
+from benchmarks.expressivity.finding import Finding, Observation, Part, Picture, Table
 from benchmarks.expressivity.sawtooth import anti, pictures
 from benchmarks.expressivity.sawtooth.construction import FORMS, SUBSETS, Built, built, by_layer, perturbed, pieces
 from benchmarks.expressivity.sawtooth.relearning import Look, random_start, relearned, side_by_side
@@ -57,19 +56,9 @@ DEFAULT = Settings()
 FULL = Settings(starts=(0.0001, *NINE), every=20, width=16, seeds=10, epochs=100)
 
 
-@dataclass(frozen=True)
-class Part:
-    """What one part of the study adds to the finding."""
-
-    observations: Sequence[Observation]
-    numbers: dict[str, Any]
-    tables: Sequence[Table]
-    pictures: Sequence[Picture]
-
-
 def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda text: None) -> Finding:
     """Construction and perturbation; with torch, learning it again and anti-regularisation."""
-    parts = [construction(settings, say), perturbation(settings, seed, say)]
+    found = construction(settings, say) + perturbation(settings, seed, say)
     notes = [
         "The slides write w_2 relu(W_1 x + b_1) + b_2 = w_2' ((W_1 x + b_1) + b_2) for a unit of the second layer, "
         "given the pattern of the first; it must read w_2' (W_1 x + b_1) + b_2.",
@@ -81,7 +70,7 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda text: N
         notes.append("torch is not installed (pip install torch): learning again and anti-regularisation are left out.")
     else:
         with threads(1):
-            parts += [learning(settings, seed, say), crossing(settings, seed, say)]
+            found += learning(settings, seed, say) + crossing(settings, seed, say)
         notes.append(
             "Anti-regularisation is suggested on the slides without a result. Here the task is |s(x) - s(y)| on a "
             "square, with the tent s; the penalty is `reludsl.expressivity.intersection_penalty`. Lines that nearly "
@@ -92,10 +81,10 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda text: N
         name="sawtooth",
         title="Sawtooth networks: exponentially many pieces, and how they are lost",
         settings=asdict(settings) | {"seed": seed},
-        observations=[one for part in parts for one in part.observations],
-        numbers={name: value for part in parts for name, value in part.numbers.items()},
-        tables=[one for part in parts for one in part.tables],
-        pictures=[one for part in parts for one in part.pictures],
+        observations=found.observations,
+        numbers=found.numbers,
+        tables=found.tables,
+        pictures=found.pictures,
         notes=notes,
     )
 
@@ -118,8 +107,6 @@ def construction(settings: Settings, say: Say) -> Part:
     return Part(
         [Observation(published=published, measured=measured, seen=seen)],
         {"construction": [one._asdict() for one in found]},
-        [],
-        [],
     )
 
 
