@@ -25,6 +25,7 @@ SMALL = length.Settings(
     channels=3,
     conv_depth=4,
     conv_variances=(1.0, 16.0),
+    hard_conv_variances=(3.0,),
     shapes=((1, 4, 1), (1, 4, 2), (2, 4, 1), (2, 4, 2), (2, 6, 1), (2, 6, 2)),
     hard_shapes=((1, 3, 1), (1, 3, 2), (2, 3, 1), (2, 3, 2)),
     data="digits",
@@ -82,9 +83,12 @@ def test_transitions_of_hard_tanh_are_in_proportion_to_length(found: Finding) ->
 
 
 def test_observations_are_seen_and_say_their_numbers(found: Finding) -> None:
-    relu, hard, conv, linear, counts = found.observations
+    relu, hard, conv, hard_conv, linear, counts = found.observations
     assert [one.seen for one in (relu, hard, linear, counts)] == [True] * 4
-    assert "convolutions" in conv.measured
+    assert "ReLU convolutions" in conv.measured
+    assert "hard tanh convolutions" in hard_conv.measured
+    (one,) = grown(found, length.TANH_CONV).values()
+    assert min(one["ratios"]) > 1
     assert f"{grown(found, length.TANH)[48, 3.0]['ratio']:.2f} at s^2 = 3" in hard.measured
     assert found.sentence.count("(seen)") == sum(one.seen for one in found.observations)
     assert any("CIFAR-10" in note and "digits" in note for note in found.notes)

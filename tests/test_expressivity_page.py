@@ -43,8 +43,10 @@ def test_sentence_counts_what_is_seen_and_says_the_numbers() -> None:
 
 def test_page_has_sentence_settings_tables_pictures_and_notes_of_every_study() -> None:
     here = dict.fromkeys(("cores", "processor", "system", "python", "reludsl", "numpy", "torch"), "x")
-    text = page([FOUND], [3.2], "python -m benchmarks.expressivity all", "2020-01-02", here)
+    text = page([FOUND], [3.2], " --full --seed 7", "2020-01-02", here)
     for words in (
+        "`python -m benchmarks.expressivity all --full --seed 7 --out docs/results`",
+        "`python -m benchmarks.expressivity length --full --seed 7`",
         "## A title",
         FOUND.sentence,
         "3 s. Settings: widths [2, 3], rate 0.5, fit {epochs: 3}, seed 7.",

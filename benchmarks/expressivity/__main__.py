@@ -63,7 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
             write_one(given.out, finding)
         print(json.dumps(finding.as_json()) if given.json else f"{name}: {finding.sentence}", flush=True)
     if given.out is not None and given.name == ALL:
-        write_page(given.out, findings, seconds, _command(given.full, given.seed))
+        write_page(given.out, findings, seconds, _options(given.full, given.seed))
     return 0
 
 
@@ -81,8 +81,9 @@ def _missing(names: Sequence[str], full: bool, drawn: bool) -> str:
     return ""
 
 
-def _command(full: bool, seed: int) -> str:
-    return f"python -m benchmarks.expressivity all{' --full' if full else ''} --seed {seed} --out docs/results"
+def _options(full: bool, seed: int) -> str:
+    """What was given beside the name, where it is not the default."""
+    return (" --full" if full else "") + (f" --seed {seed}" if seed else "")
 
 
 if __name__ == "__main__":

@@ -121,8 +121,8 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None
             "Every one-hidden-layer ReLU network of N units has at most N + 1 pieces on an interval, on the longest of "
             "which x^2 is at least 1 / (8 (N + 1)^2) away from any affine function: the bound that depth is compared "
             "with holds for all of them, trained or constructed.",
-            "Errors below are exact values at a point (lower) and proved bounds (upper); where they print alike they "
-            "differ by rounding.",
+            "Errors that are given as two numbers are the exact value at a point and a proved bound; where one number "
+            "stands the two print alike.",
         ],
     )
 
@@ -177,7 +177,7 @@ def _published_error(deep: Sequence[Fit]) -> Observation:
     gap = max(fit.found.upper - fit.found.lower for fit in deep)
     return Observation(
         published="Yarotsky 2017, proposition 2: m tents give x^2 on [0, 1] with error 4^-(m+1), by O(m) units.",
-        measured=f"for m = {deep[0].m} to {deep[-1].m} the error of 3 m units lies between proved bounds that hold "
+        measured=f"for m = {deep[0].m} to {deep[-1].m} the error of 3 m units lies between proved bounds that enclose "
         f"4^-(m+1) and are {gap:.1e} apart at most",
         seen=exact and gap < 1e-11,
     )

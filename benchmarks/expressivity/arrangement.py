@@ -1,7 +1,7 @@
 """Study 2: how to arrange neurons. N of them in width k, and shallow against deep networks of as many parameters.
 
-The exercise on Raghu et al. 2017: maximise k^(m N / k). What is set beside it are exact counts of networks that attain
-the maximum for their widths, and of random ones.
+The exercise on Raghu et al. 2017: maximise k^(m N / k). Beside it stand exact counts of the networks with the most
+regions that are known for their widths, and of random ones.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _narrow(arranged: Sequence[Arranged]) -> Observation:
     return Observation(
         published="At a fixed number of neurons the patterns decrease when k >= 3 increases (exercise on Raghu et al. "
         "2017)",
-        measured=f"networks that attain the largest number for their widths, counted exactly, {listed}",
+        measured=f"networks with the most regions that are known for their widths, counted exactly, {listed}",
         seen=falls,
     )
 
@@ -223,7 +223,7 @@ def _random_note(arranged: Sequence[Arranged], compared: Sequence[Compared]) -> 
     return (
         f"None of this is seen in random networks (He's weights, biases N(0, 1)): they have most regions at {widths}, "
         f"and the deep one has fewer than the shallow one in {fewer} of {len(compared)} pairs. Weights have to be "
-        "chosen for depth to pay (Hanin and Rolnick 2019)."
+        "chosen for depth to pay."
     )
 
 
@@ -241,9 +241,9 @@ def _arranged_table(arranged: Sequence[Arranged]) -> Table:
         for one in arranged
     ]
     return Table(
-        caption="N neurons in N / k layers of width k. Largest: counted exactly, of the construction that attains the "
-        "maximum for one input, and the best known for two; it needs k >= 3 m in all layers but the last. Random: mean "
-        "(least to most), all on R^m.",
+        caption="N neurons on m inputs, in N / k layers of width k. Largest: counted exactly, of the construction "
+        "that attains the maximum for one input, and of the best that was published for two (Serra et al. 2018, "
+        "theorem 6); it needs k >= 3 m in all layers but the last. Random: mean (least to most), all on R^m.",
         head=["m", "N", "k", "layers", "k^(mN/k)", "largest", "random"],
         rows=rows,
     )

@@ -5,6 +5,7 @@ Raghu et al. 2017, sections 2 and 3: arcs between two images through random netw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -27,8 +28,9 @@ from reludsl.network import Network
 from reludsl.networks import gaussian_network
 from reludsl.plot import plot_lengths
 
-RELU, TANH, CONV = "ReLU", "hard tanh", "ReLU convolutions"
-KINDS = (RELU, TANH, CONV)
+RELU, TANH = "ReLU", "hard tanh"
+CONV, TANH_CONV = "ReLU convolutions", "hard tanh convolutions"
+KINDS = (RELU, TANH, CONV, TANH_CONV)
 SOURCE = "(Raghu et al. 2017"
 STRAIGHT = 0.95
 """R^2 from which on a line is called straight."""
@@ -41,8 +43,9 @@ class Settings:
     """What is drawn and measured.
 
     Args:
-        variances: s^2 of ReLU networks, hard_variances of those of hard tanh, conv_variances of convolutional ones:
-            W ~ N(0, s^2 / k). Published are s^2 of 2 to 16 and k of 100 and 128, with more besides.
+        variances: s^2 of ReLU networks, hard_variances of those of hard tanh, conv_variances and hard_conv_variances
+            of convolutional ones: W ~ N(0, s^2 / k). Published are s^2 of 2 to 16 and k of 100 and
+            128, with more besides.
         bias_scale: b ~ N(0, r^2).
         networks: of each setting, a seed each, with one arc each between two images of different labels.
         channels, conv_depth: of the convolutional networks.
@@ -59,6 +62,7 @@ class Settings:
     channels: int = 4
     conv_depth: int = 6
     conv_variances: tuple[float, ...] = (1.0, 4.0, 16.0)
+    hard_conv_variances: tuple[float, ...] = (3.0, 8.0)
     shapes: tuple[tuple[int, int, int], ...] = (
         *((m, k, n) for m in (1, 2) for k in (4, 8, 12) for n in (1, 2, 3)),
         (3, 4, 1),
@@ -81,6 +85,7 @@ FULL = Settings(
     channels=8,
     conv_depth=8,
     conv_variances=(1.0, 2.0, 4.0, 8.0, 16.0),
+    hard_conv_variances=(3.0, 5.0, 8.0),
     shapes=(*((m, k, n) for m in (1, 2) for k in (4, 8, 16, 32) for n in (1, 2, 3, 4)), (3, 8, 1), (3, 8, 2)),
     hard_shapes=(*((m, k, n) for m in (1, 2) for k in (4, 8, 16, 32) for n in (1, 2, 3, 4)), (3, 8, 1)),
 )
@@ -136,7 +141,11 @@ class Grown:
     def expressions(self) -> tuple[float, float]:
         """The published bases: of the length from below, and of the transitions; without their constants."""
         scale = self.variance**0.5
-        growth = relu_growth(self.width, scale) if self.kind != TANH else hard_tanh_growth(self.width, scale, self.bias)
+        growth = (
+            relu_growth(self.width, scale)
+            if self.kind in (RELU, CONV)
+            else hard_tanh_growth(self.width, scale, self.bias)
+        )
         return growth, transition_rate(self.width, scale, self.bias, 1)
 
 
@@ -191,7 +200,8 @@ def _pairs(name: str, count: int, seed: int) -> tuple[FloatArray, FloatArray]:
 def _grid(settings: Settings) -> Iterator[tuple[str, int, float]]:
     for kind, variances in ((RELU, settings.variances), (TANH, settings.hard_variances)):
         yield from ((kind, width, variance) for width in settings.widths for variance in variances)
-    yield from ((CONV, settings.channels, variance) for variance in settings.conv_variances)
+    for kind, variances in ((CONV, settings.conv_variances), (TANH_CONV, settings.hard_conv_variances)):
+        yield from ((kind, settings.channels, variance) for variance in variances)
 
 
 def _grown(
@@ -203,17 +213,19 @@ def _grown(
     ]
     lengths = np.concatenate([one.lengths for one in found])
     # a kernel sums over the channels and 9 pixels
-    terms = 9 * width if kind == CONV else width
+    terms = 9 * width if kind in (CONV, TANH_CONV) else width
     transitions = np.concatenate([one.by_layer for one in found]).astype(np.float64)
     return Grown(kind, terms, variance, settings.bias_scale, lengths, transitions)
 
 
 def _drawn(kind: str, width: int, scale: float, settings: Settings, inputs: int, seed: int) -> Network:
     bias = settings.bias_scale
-    if kind == CONV:
-        side = round(inputs**0.5)
-        return convolutional(side, width, settings.conv_depth, seed, weight_scale=scale, bias_scale=bias)
-    activation = relu if kind == RELU else hard_tanh()
+    activation = relu if kind in (RELU, CONV) else hard_tanh()
+    if kind in (CONV, TANH_CONV):
+        return convolutional(
+            math.isqrt(inputs), width, settings.conv_depth, seed,
+            weight_scale=scale, bias_scale=bias, activation=activation,
+        )  # fmt: skip
     sizes = (inputs, *[width] * settings.depth)
     return gaussian_network(sizes, seed, weight_scale=scale, bias_scale=bias, activation=activation)
 
@@ -242,7 +254,7 @@ def _exponential(kind: str, grown: Sequence[Grown]) -> Observation:
         by_width = all(line[0] < line[-1] for line in wider)
         measured += f" and {'larger' if by_width else 'not always larger'} at the largest k than at the smallest"
         seen = seen and by_width
-    where = "supplement: convolutional, CIFAR-10)" if kind == CONV else "theorem 3, figures 1 and 3)"
+    where = "supplement: convolutional, CIFAR-10)" if kind in (CONV, TANH_CONV) else "theorem 3)"
     return Observation(
         published=f"Length grows exponentially with depth, the faster the larger the weights {SOURCE}, {where}",
         measured=measured,
@@ -257,7 +269,7 @@ def _linear(grown: Sequence[Grown]) -> Observation:
     beside = f"; R² >= {min(r for r, _ in small):.3f} where s^2 < {LARGE:g}" if small else ""
     return Observation(
         published="The transitions of a hard tanh network with large weights are linear in trajectory length "
-        f"{SOURCE}, theorem 4, figure 5)",
+        f"{SOURCE}, theorem 4)",
         measured=f"hard tanh: transitions of a layer against length behind it have R² >= {least:.3f} in each of "
         f"{len(large)} architectures with s^2 >= {LARGE:g}, and the slope of their logarithms, 1 for a proportion, is "
         f"{min(slopes):.2f} to {max(slopes):.2f}{beside}",
@@ -284,9 +296,9 @@ def _table(grown: Sequence[Grown]) -> Table:
         )
     return Table(
         caption="Growth per layer from layer 1 on, a geometric mean over the networks (least to most), and R² of the "
-        "log length against depth. Beside it the published expressions without their constants, lower and upper for "
-        "the length, g^(1/n) for the transitions (hard tanh, large s): none of them is a bound. k is the number of "
-        "terms of a sum.",
+        "log length against depth; weights are drawn from N(0, s² / k). Beside it the published expressions without "
+        "their constants, lower and upper for the length, g^(1/n) for the transitions (hard tanh, large s): none of "
+        "them is a bound. k is the number of terms of a sum.",
         head=["network", "k", "s²", "length", "R²", "lower", "upper", "transitions", "g^(1/n)"],
         rows=rows,
     )
@@ -343,7 +355,7 @@ def _pictures(grown: Sequence[Grown], regions: Sequence[Counted]) -> list[Pictur
         patterns.plot(figure.add_subplot(), regions)
 
     return [
-        Picture(name="depth", caption="length of arcs against depth", draw=lengths, size=(11.0, 3.6)),
+        Picture(name="depth", caption="length of arcs against depth", draw=lengths, size=(14.0, 3.6)),
         Picture(name="transitions", caption="transitions against length", draw=transitions, size=(7.0, 4.0)),
         Picture(name="patterns", caption="activation patterns against depth", draw=counts, size=(7.5, 4.2)),
     ]

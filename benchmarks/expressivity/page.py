@@ -15,6 +15,7 @@ from reludsl.io.files import write_atomically
 from reludsl.plot import new_axes
 
 PAGE = "expressivity.md"
+COMMAND = "python -m benchmarks.expressivity"
 
 
 def write_one(folder: Path, finding: Finding) -> None:
@@ -31,10 +32,10 @@ def write_one(folder: Path, finding: Finding) -> None:
     write_atomically(folder / f"expressivity-{finding.name}.json", text.encode())
 
 
-def write_page(folder: Path, findings: Sequence[Finding], seconds: Sequence[float], command: str) -> None:
+def write_page(folder: Path, findings: Sequence[Finding], seconds: Sequence[float], options: str) -> None:
     """The page of all studies; their files are written by `write_one`."""
     date = datetime.now(UTC).date().isoformat()
-    write_atomically(folder / PAGE, page(findings, seconds, command, date, machine()).encode())
+    write_atomically(folder / PAGE, page(findings, seconds, options, date, machine()).encode())
 
 
 def file_name(finding: Finding, picture: Picture) -> str:
@@ -42,26 +43,30 @@ def file_name(finding: Finding, picture: Picture) -> str:
 
 
 def page(
-    findings: Sequence[Finding], seconds: Sequence[float], command: str, date: str, here: Mapping[str, str]
+    findings: Sequence[Finding], seconds: Sequence[float], options: str, date: str, here: Mapping[str, str]
 ) -> str:
-    """The whole page, in Markdown."""
+    """The whole page, in Markdown.
+
+    Args:
+        options: of the command, with a space before each: " --full", or "".
+    """
     about = prose(
-        f"""Written by `{command}`; nothing on it is written by hand. Run on {date}, on {here["cores"]} cores of
-        {here["processor"]} ({here["system"]}), with Python {here["python"]}, reludsl {here["reludsl"]}, numpy
-        {here["numpy"]}, torch {here["torch"]}. The numbers of each study are in `expressivity-NAME.json` beside this
-        page."""
+        f"""Written by `{COMMAND} all{options} --out docs/results`; nothing on it is written by hand. Run on {date}, on
+        {here["cores"]} cores of {here["processor"]} ({here["system"]}), with Python {here["python"]}, reludsl
+        {here["reludsl"]}, numpy {here["numpy"]}, torch {here["torch"]}. The numbers of each study are in
+        `expressivity-NAME.json` beside this page."""
     )
     parts = ["# What networks express, measured", about]
     for finding, taken in zip(findings, seconds):
-        parts += _section(finding, taken)
+        parts += _section(finding, taken, options)
     return "\n\n".join(parts) + "\n"
 
 
-def _section(finding: Finding, seconds: float) -> Iterator[str]:
+def _section(finding: Finding, seconds: float, options: str) -> Iterator[str]:
     yield f"## {finding.title}"
     yield prose(finding.sentence)
     yield prose(
-        f"`python -m benchmarks.expressivity {finding.name}`, {seconds:.0f} s. Settings: "
+        f"`{COMMAND} {finding.name}{options}`, {seconds:.0f} s. Settings: "
         + ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in finding.settings.items())
         + "."
     )

@@ -94,8 +94,9 @@ def table(found: Sequence[Counted]) -> Table:
         for one in found
     ]
     return Table(
-        caption="Regions of random networks on R^m, counted exactly (a full-dimensional region is a pattern), and the "
-        "bound Z(k, m)^n, of hard tanh Z(2k, m)^n. Two breaks of one unit are parallel, which that bound does not use.",
+        caption="Regions of random networks on R^m, counted exactly (a full-dimensional region is a pattern), and "
+        "the bound Z(k, m)^n, of hard tanh Z(2k, m)^n, with Z(k, m) = C(k, 0) + ... + C(k, m). Two breaks of one "
+        "unit are parallel, which that bound does not use.",
         head=["activation", "inputs m", "width k", "depth n", "mean", "of all networks", "bound"],
         rows=rows,
     )

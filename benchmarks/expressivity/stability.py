@@ -356,6 +356,7 @@ def _notes(settings: Settings, data: Data, noisy: NoiseRuns) -> Sequence[str]:
         f"Lengths are those of {len(data.first)} arcs cos(s) x_0 + sin(s) x_1 between test images of two classes, "
         "behind the last hidden layer and relative to the input; batch normalisation is taken as in use, by running "
         "statistics, and folded into the network.",
+        "Weights are drawn from N(0, sigma_w^2 / k), k the inputs of the layer; sigma_w^2 is 2 where it is not said.",
         "The regulariser is lambda times the sum over hidden layers of the mini-batch's length over that of the first "
         "mini-batch.",
     )

@@ -60,8 +60,7 @@ def data(settings: Settings, seed: int) -> tuple[str, Images, Images, list[str]]
 
 def at_start(settings: Settings, train: Images, seed: int, say: Say) -> Part:
     """What needs no training."""
-    by_depth = start.depths(settings, train.pixels, seed)
-    say("counted slices of networks at initialisation")
+    by_depth = start.depths(settings, train.pixels, seed, say)
     by_size = start.sizes(settings, train.pixels, seed)
     say("counted segments of networks at initialisation")
     swept = scales.sweep(settings, train.pixels, seed)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.expressivity.few_patterns.settings import BIAS_SCALE, Settings, Widths
+from benchmarks.published.training import Say
 from reludsl.backend import FloatArray
 from reludsl.expressivity import draw_slices, segment_density, slice_density
 from reludsl.network import Network
@@ -44,9 +45,13 @@ def initial(inputs: int, widths: Widths, seed: int) -> Network:
     return random_network((inputs, *widths), seed, Initialisation.NORMAL, bias_scale=BIAS_SCALE, outputs=OUTPUTS)
 
 
-def depths(settings: Settings, pixels: FloatArray, seed: int) -> list[Depth]:
+def depths(settings: Settings, pixels: FloatArray, seed: int, say: Say = lambda _: None) -> list[Depth]:
     """Every architecture of `settings.depths`, each run with slices of its own."""
-    return [_depth(settings, pixels, widths, seed) for widths in settings.depths]
+    found = []
+    for widths in settings.depths:
+        found.append(_depth(settings, pixels, widths, seed))
+        say(f"{list(widths)} at initialisation: {found[-1].whole.mean():.3f} N^2 regions")
+    return found
 
 
 def _depth(settings: Settings, pixels: FloatArray, widths: Widths, seed: int) -> Depth:

@@ -32,6 +32,9 @@ MEMORISED = 99.0
 """% of the labels."""
 
 NOTES = (
+    "N is the number of hidden neurons, n that of the dimensions. Hanin and Rolnick 2019a is Complexity of linear "
+    "regions in deep networks (ICML), 2019b is Deep ReLU networks have surprisingly few activation patterns "
+    "(NeurIPS).",
     "A published summary (the seed talk on figure 1 of Hanin and Rolnick 2019b) calls [20, 20, 20] a 2-layer network; "
     "it has three hidden layers.",
     "The same summary says that scaling the weights of all layers is scaling the biases by one number, so that Lemma 6 "
@@ -45,7 +48,8 @@ NOTES = (
     "inequality). Counted here are activation patterns whose region in the slice has an interior.",
     "About N^2 / 2 regions is what is counted in the whole plane through three images. In the square around them of "
     "half-side 1.25 circumradii there are fewer; both are given.",
-    "C_grad is measured: the expectation is a mean over networks and the neurons of a layer, the supremum is over "
+    "C_grad bounds the moments of the norms of the neurons' gradients, C_bias the density of the biases. C_grad is "
+    "measured: the expectation is a mean over networks and the neurons of a layer, the supremum is over "
     "points of the slice, moments go up to the dimension of the slice. So the bound is evaluated at an estimate that "
     "may be below the true constant. The factor 2^5 of T is not stated in the texts at hand and still to be verified; "
     "2 C_grad C_bias of segments is the volume form of Hanin and Rolnick 2019a.",
