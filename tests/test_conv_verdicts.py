@@ -115,6 +115,7 @@ def robust_apart(name: str, seed: int) -> tuple[bool, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # thirteen minutes of questions, and as long again on a slow machine
 def test_at_least_half_of_thirteen_questions_are_decided_in_a_minute_each() -> None:
     answers = [verified(name, prop) for name, prop in (*CONVNETS, *RESNET)]
     answers += [robust_apart(name, seed) for name in ("cifar_base_kw", "cifar10_small") for seed in range(3)]
