@@ -22,7 +22,7 @@ from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray
 from reludsl.layers import Affine, PiecewiseLinear, Sum, maxout, relu
 from reludsl.network import INPUT, Network, Node
-from reludsl.networks import disconnected_boundary, sawtooth, serra_network, six_definitions
+from reludsl.networks import disconnected_boundary, random_network, sawtooth, serra_network, six_definitions
 from reludsl.regions import Counting, Definition, arc, count_line, line, polyline, whole_line
 from reludsl.regions.lines import CHUNK, Lines
 from reludsl.testing.region_oracle import counts
@@ -411,3 +411,12 @@ def test_wrong_lines_are_refused_with_what_to_give() -> None:
         count_line(sawtooth(1), Space(1), Definition.PATTERNS)
     with pytest.raises(InvalidInput, match="infinitely long"):
         whole_line(six_definitions(), np.zeros(2), np.ones(2)).lengths()
+
+
+def test_lengths_are_the_same_on_the_way_and_afterwards() -> None:
+    network = random_network((3, 8, 8), 4, outputs=2)
+    starts, ends = np.random.default_rng(1).normal(size=(2, 30, 3))
+    later, on_the_way = (line(network, starts, ends, measured=measured) for measured in (False, True))
+    assert later.measured is None
+    assert on_the_way.measured is not None
+    np.testing.assert_array_equal(later.lengths(), on_the_way.lengths())

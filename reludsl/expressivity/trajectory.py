@@ -177,7 +177,7 @@ def trajectory(
     """
     if arc:
         return Trajectory(cut_arc(network, 0.0, start, end, tolerance=tolerance))
-    return Trajectory(line(network, start, end, tolerance=tolerance))
+    return Trajectory(line(network, start, end, tolerance=tolerance, measured=True))
 
 
 def polyline_trajectory(network: Network, nodes: FloatArray, *, tolerance: float = TOLERANCE) -> Trajectory:
@@ -195,7 +195,7 @@ def polyline_trajectory(network: Network, nodes: FloatArray, *, tolerance: float
     >>> found.transitions, found.by_unit, found.lengths
     (array([4]), array([[2, 2]]), array([[8., 4.]]))
     """
-    return Trajectory(polyline(network, nodes, tolerance=tolerance))
+    return Trajectory(polyline(network, nodes, tolerance=tolerance, measured=True))
 
 
 def circle_trajectory(

@@ -52,6 +52,7 @@ class Sweep:
         number: in which order the points came to be.
         weight: gives w from s for homogeneous coordinates.
         start: piece of every unit at the beginning of every chain.
+        measured: whether lengths are taken.
         lengths: of every chain at every stop, one after the other. Behind a node with units its value is affine between
             the points that there are by then, so that their distances add up to the length.
     """
@@ -62,6 +63,7 @@ class Sweep:
     chain: IntArray
     tolerance: float
     weight: Callable[[FloatArray], FloatArray] | None = None
+    measured: bool = False
     number: IntArray = field(init=False)
     born: int = field(init=False)
     start: IntArray = field(init=False)
@@ -99,13 +101,16 @@ class Sweep:
                     assert elementwise(layer)
                     value = self._activation(layer, step.part, scale)
                 del self.live[_GIVEN]
-            scales.note(node.name, layer, value, scale, _ends(self.chain)[:-1])
+            begin = None if isinstance(layer, AffineLayer) else _ends(self.chain)[:-1]
+            scales.note(node.name, layer, value, scale, begin)
             self.live[node.name] = value
             if step.part is not None or node.name == network.output:
                 self._measure(value)
         return Events.joined(self.events)
 
     def _measure(self, value: FloatArray) -> None:
+        if not self.measured:
+            return
         step = np.diff(value, axis=0)
         inside = self.chain[1:] == self.chain[:-1]
         distance = np.sqrt(np.einsum("ij,ij->i", step, step))
@@ -249,9 +254,11 @@ class Signs:
 
     @classmethod
     def of(cls, height: FloatArray, slack: FloatArray) -> Signs:
-        above = height > slack
-        zero = ~(above | (height < -slack))
-        return cls(above, zero if zero.any() else None)
+        above, zero = height > 0, np.abs(height) <= slack
+        if not zero.any():
+            return cls(above, None)
+        above &= ~zero
+        return cls(above, zero)
 
     def crossings(self, chain: IntArray) -> tuple[IntArray, IntArray]:
         """Intervals and units: strictly on one side at one end and on the other at the other."""

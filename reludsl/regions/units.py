@@ -214,4 +214,4 @@ class Scales:
         elif begin is None:
             self._held[name] = np.maximum(values.max(axis=0), -values.min(axis=0))
         else:
-            self._held[name] = np.maximum(np.maximum.reduceat(values, begin), -np.minimum.reduceat(values, begin))
+            self._held[name] = np.maximum.reduceat(np.abs(values), begin)
