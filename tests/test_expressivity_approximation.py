@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -315,9 +316,9 @@ def test_monomial_sizes_of_no_monomial_are_refused(r: list[int]) -> None:
         (square(1), random_network((1, 2), outputs=2), UNIT, "no difference"),
     ],
 )
-def test_what_has_no_distance_is_refused(network: Network, target: object, box: Box, said: str) -> None:
+def test_what_has_no_distance_is_refused(network: Network, target: Any, box: Box, said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
-        sup_distance(network, target, box)  # type: ignore[arg-type]
+        sup_distance(network, target, box)
 
 
 def test_tolerance_below_zero_is_refused() -> None:

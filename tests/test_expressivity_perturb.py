@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,8 +101,9 @@ def test_noise_when_asked_the_impossible_says_what_to_write(change: Change) -> N
         change(NET, math.nan)
     with pytest.raises(InvalidInput, match="give 0 or more"):
         change(NET, 0.1, -1)
-    for number in (3, 0.5):
+    numbers: tuple[Any, ...] = (3, 0.5)
+    for number in numbers:
         with pytest.raises(InvalidInput, match="3 layers with weights"):
-            change(NET, 0.1, layers=[number])  # type: ignore[list-item, unused-ignore]
+            change(NET, 0.1, layers=[number])
     with pytest.raises(InvalidInput, match="weights, biases, all"):
         change(NET, 0.1, parameters="offsets")

@@ -263,7 +263,10 @@ def test_length_of_an_ellipse_is_the_integral_of_its_speed(
     # where the speed bends most, for the rule to be cut there
     turns = 0.5 * math.atan2(2 * a @ b, a @ a - b @ b) + 0.5 * math.pi * np.arange(-6, 10)
     corners = [left, *(t for t in turns if left < t < left + width), left + width]
-    speed = lambda s: float(np.linalg.norm(np.cos(s) * b - np.sin(s) * a))  # noqa: E731
+
+    def speed(s: float) -> float:
+        return float(np.linalg.norm(np.cos(s) * b - np.sin(s) * a))
+
     known = sum(quad(speed, p, q, epsabs=1e-12, epsrel=1e-12, limit=200)[0] for p, q in itertools.pairwise(corners))
     assert length[0] == pytest.approx(known, abs=1e-9)
     assert error[0] <= 1e-11

@@ -90,6 +90,9 @@ def sup_distance(
     Raises:
         InvalidInput: neither one nor two inputs, a flat box, a target of other inputs or outputs.
 
+    Source: sup |f - F| is how uniform approximation is measured (Cybenko 1989); Bernstein coefficients: Farin, Curves
+    and Surfaces for CAGD, section 17.
+
     >>> from reludsl.networks import square
     >>> found = sup_distance(square(3), [0.0, 0.0, 1.0], Box([0.0], [1.0]))
     >>> found.lower == 4.0**-4, 0 <= found.upper - found.lower < 1e-12, found.pieces

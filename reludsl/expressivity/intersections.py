@@ -232,6 +232,13 @@ def intersection_violations(
 
     Raises:
         MissingBackend, InvalidInput: as `intersection_penalty`.
+
+    >>> import pytest
+    >>> torch = pytest.importorskip("torch")
+    >>> axes = torch.eye(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    >>> shifted = axes[0], torch.tensor([-0.5, -0.5], dtype=torch.float64)
+    >>> intersection_violations(axes, shifted, Box([-1, -1], [1, 1]), Crossing.SECOND).tolist()  # at (1/2, 1/2)
+    [[0.0]]
     """
     (w, b), (v, d) = first, second
     _check(w, b, v, d, box, margin, least)

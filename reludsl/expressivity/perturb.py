@@ -86,7 +86,7 @@ def multiplicative(
 ) -> Network:
     """w (1 + e) with e ~ N(0, deviation^2), independently for every parameter that is chosen; 0 stays 0.
 
-    The study of sawtooth networks: published there is the variance, deviation^2.
+    Source: Jeong, Barton and Ramirez, ICERM 2020 (sawtooth networks); published there is the variance, deviation^2.
 
     Args:
         deviation: relative to each parameter.

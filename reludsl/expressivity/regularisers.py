@@ -31,6 +31,11 @@ def batch_length(values: Any) -> Any:
 
     Raises:
         MissingBackend: torch is not installed.
+
+    >>> import pytest
+    >>> tensor = pytest.importorskip("torch").tensor
+    >>> float(batch_length(tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 5.0]])))
+    6.0
     """
     return torch().linalg.vector_norm(values.unsqueeze(-1).flatten(1).diff(dim=0), dim=1).sum()
 
@@ -58,6 +63,19 @@ class TrajectoryRegulariser:
     Raises:
         InvalidInput: a weight that is negative or no number, no layer, a name that there is not.
         MissingBackend: torch is not installed.
+
+    With every weight halved, the length behind the ReLU is half of the original:
+
+    >>> import pytest
+    >>> torch = pytest.importorskip("torch")
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4, bias=False), torch.nn.ReLU())
+    >>> with TrajectoryRegulariser(model, weight=1.0) as regulariser:
+    ...     batch = torch.tensor([[1.0, 2.0], [-3.0, 1.0], [0.5, -2.0], [-1.0, -1.0]])
+    ...     _, first = model(batch), regulariser().item()
+    ...     model[0].weight.data *= 0.5
+    ...     _, second = model(batch), regulariser().item()
+    >>> first, round(second, 5)
+    (1.0, 0.5)
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
@@ -50,11 +51,11 @@ def _scaled(node: Node, size: int, c: float) -> Layer:
     if isinstance(layer, AffineLayer):
         if not np.any(layer.bias):
             return layer
-        held: object = layer
+        held: Any = layer
         names = {field.name for field in dataclasses.fields(held)} if dataclasses.is_dataclass(held) else set()
         for name in CONSTANTS:
             if name in names:
-                scaled = dataclasses.replace(held, **{name: c * getattr(layer, name)})  # type: ignore[type-var]
+                scaled = dataclasses.replace(held, **{name: c * getattr(layer, name)})
                 assert isinstance(scaled, AffineLayer)
                 if np.array_equal(scaled.bias, c * layer.bias):
                     return scaled

@@ -166,6 +166,8 @@ def trajectory(
     Raises:
         InvalidInput: shapes that do not fit, numbers that are not finite, a layer whose pieces are unknown.
 
+    Source: Raghu et al. 2017, sections 2.1 and 2.2 (see this module).
+
     The tent, three times: its 8 pieces are each 8 times as long as what they are the image of.
 
     >>> from reludsl.networks import sawtooth
@@ -188,6 +190,8 @@ def polyline_trajectory(network: Network, nodes: FloatArray, *, tolerance: float
 
     Raises:
         InvalidInput: fewer than two points, and as `trajectory`.
+
+    Source: Raghu et al. 2017, sections 2.1 and 2.2 (see this module).
 
     >>> from reludsl.networks import arrangement
     >>> square = np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [1.0, 1.0]])
@@ -213,6 +217,8 @@ def circle_trajectory(
 
     Raises:
         InvalidInput: as `trajectory`.
+
+    Source: Raghu et al. 2017, sections 2.1 and 2.2 (see this module).
 
     The circle begins where the second unit switches, which it does again half a turn later.
 

@@ -65,7 +65,7 @@ def forms(plan: Plan, basis: Basis, pieces: IntArray, *, bounded: bool = True) -
 
     Args:
         pieces: (m, units).
-        bounded: bound the errors as well, which takes most of the time; otherwise they are given as 0.
+        bounded: bound the errors as well, which takes most of the time; otherwise they are NaN, and nothing follows.
     """
     count, d = len(pieces), len(basis.w)
     weight = basis.w[:, None]
@@ -82,7 +82,7 @@ def forms(plan: Plan, basis: Basis, pieces: IntArray, *, bounded: bool = True) -
         if isinstance(layer, AffineLayer):
             y = layer.apply(x).reshape(count, d, -1) + weight * layer.bias
             error = (
-                numeric.inflated(layer.absolute(lost)) + layer.rounding(np.abs(x) + lost) if bounded else _nothing(y)
+                numeric.inflated(layer.absolute(lost)) + layer.rounding(np.abs(x) + lost) if bounded else _unknown(y)
             )
         else:
             part = step.part
@@ -93,16 +93,16 @@ def forms(plan: Plan, basis: Basis, pieces: IntArray, *, bounded: bool = True) -
                 y, error = held(layer, form, split[part.number], weight)
             else:
                 y = _held(layer, form.value, split[part.number], weight)
-                error = _nothing(y)
+                error = _unknown(y)
         values[node.name] = y.reshape(count * d, -1)
         errors[node.name] = error.reshape(count * d, -1)
     out = network.output
     yield None, Form(values[out].reshape(count, d, -1), errors[out].reshape(count, d, -1))
 
 
-def _nothing(value: FloatArray) -> FloatArray:
-    """Zeros that take no memory."""
-    return np.broadcast_to(0.0, value.shape)
+def _unknown(value: FloatArray) -> FloatArray:
+    """NaN for every element, without its memory."""
+    return np.broadcast_to(np.nan, value.shape)
 
 
 def _held(layer: Layer, value: FloatArray, piece: IntArray, weight: FloatArray) -> FloatArray:
