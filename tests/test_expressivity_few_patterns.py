@@ -14,8 +14,8 @@ from data import need
 
 from benchmarks.expressivity import few_patterns
 from benchmarks.expressivity.few_patterns import Settings, course, memory, scales, start
+from benchmarks.expressivity.few_patterns.observations import of_memory, of_start, of_training
 from benchmarks.expressivity.few_patterns.settings import Corruption, Points
-from benchmarks.expressivity.few_patterns.told import told_memory, told_start, told_training
 from benchmarks.expressivity.fits import line_through
 from benchmarks.expressivity.images import images
 from benchmarks.expressivity.training import Fit
@@ -144,7 +144,7 @@ def _start(half: float = 0.5, deep: float = 0.5, slope: float = 0.3, unequal: in
         )
         for v in (1.0, 2.0)
     ]  # fmt: skip
-    return told_start(depths, sizes, swept, scales.Lemma(4, unequal, [1], [[1, 1, 1, 1]]))
+    return of_start(depths, sizes, swept, scales.Lemma(4, unequal, [1], [[1, 1, 1, 1]]))
 
 
 @pytest.mark.parametrize(
@@ -169,10 +169,10 @@ def _course(whole: list[float]) -> course.Course:
 
 
 def test_dip_is_seen_where_counts_fall_and_come_back_alone() -> None:
-    assert _seen(told_training([_course([0.5, 0.4, 0.45])]), "dips and comes back")
-    assert not _seen(told_training([_course([0.5, 0.45, 0.4])]), "dips and comes back")
-    assert not _seen(told_training([_course([0.5, 0.6, 0.7])]), "dips and comes back")
-    assert not _seen(told_training([_course([0.5, 0.4, 1.1])]), "same size")
+    assert _seen(of_training([_course([0.5, 0.4, 0.45])]), "dips and comes back")
+    assert not _seen(of_training([_course([0.5, 0.45, 0.4])]), "dips and comes back")
+    assert not _seen(of_training([_course([0.5, 0.6, 0.7])]), "dips and comes back")
+    assert not _seen(of_training([_course([0.5, 0.4, 1.1])]), "same size")
 
 
 def _level(level: float, end: float) -> memory.Level:
@@ -185,13 +185,13 @@ def _task(size: int, after: float, right: float) -> memory.Task:
 
 def test_memorising_is_seen_where_counts_rise_slightly() -> None:
     tasks = [_task(10, 0.4, 100.0), _task(30, 0.5, 100.0), _task(300, 0.5, 60.0)]
-    good = told_memory([_level(0.0, 0.4), _level(1.0, 0.5)], tasks)
+    good = of_memory([_level(0.0, 0.4), _level(1.0, 0.5)], tasks)
     assert _seen(good, "labels are random")
     assert _seen(good, "random points")
-    assert not _seen(told_memory([_level(0.0, 0.4), _level(1.0, 0.3)], tasks), "labels are random")
-    assert not _seen(told_memory([_level(0.0, 0.4), _level(1.0, 0.9)], tasks), "labels are random")
-    assert not _seen(told_memory([_level(0.0, 0.4)], tasks[:2]), "random points")
-    assert not _seen(told_memory([_level(0.0, 0.4)], [tasks[2]]), "random points")
+    assert not _seen(of_memory([_level(0.0, 0.4), _level(1.0, 0.3)], tasks), "labels are random")
+    assert not _seen(of_memory([_level(0.0, 0.4), _level(1.0, 0.9)], tasks), "labels are random")
+    assert not _seen(of_memory([_level(0.0, 0.4)], tasks[:2]), "random points")
+    assert not _seen(of_memory([_level(0.0, 0.4)], [tasks[2]]), "random points")
 
 
 def test_corrupted_labels_are_random_at_the_share_that_was_asked_for() -> None:

@@ -10,11 +10,11 @@ import importlib.util
 from dataclasses import asdict
 
 from benchmarks.expressivity.few_patterns import course, memory, scales, start
+from benchmarks.expressivity.few_patterns.observations import NOTES, of_memory, of_start, of_training
 from benchmarks.expressivity.few_patterns.pictures import memory_picture, start_pictures, training_pictures
 from benchmarks.expressivity.few_patterns.settings import DEFAULT as DEFAULT
 from benchmarks.expressivity.few_patterns.settings import FULL as FULL
 from benchmarks.expressivity.few_patterns.settings import Settings as Settings
-from benchmarks.expressivity.few_patterns.told import NOTES, told_memory, told_start, told_training
 from benchmarks.expressivity.finding import Finding, Part
 from benchmarks.expressivity.images import at_hand, images, take
 from benchmarks.published.training import Images, Say
@@ -66,7 +66,7 @@ def at_start(settings: Settings, train: Images, seed: int, say: Say) -> Part:
     swept = scales.sweep(settings, train.pixels, seed)
     say("swept the variances of weights and biases")
     scaled = scales.lemma(*LEMMA, seed)
-    return told_start(by_depth, by_size, swept, scaled) + Part(pictures=start_pictures(by_depth, by_size, swept))
+    return of_start(by_depth, by_size, swept, scaled) + Part(pictures=start_pictures(by_depth, by_size, swept))
 
 
 def in_training(settings: Settings, train: Images, test: Images, seed: int, say: Say) -> Part:
@@ -76,4 +76,4 @@ def in_training(settings: Settings, train: Images, test: Images, seed: int, say:
     tasks = memory.random_points(settings, seed, say)
     found = course.maps(settings, settings.sweep, train, seed)
     pictures = [*training_pictures(courses, found), memory_picture(levels, tasks)]
-    return told_training(courses) + told_memory(levels, tasks) + Part(pictures=pictures)
+    return of_training(courses) + of_memory(levels, tasks) + Part(pictures=pictures)

@@ -60,7 +60,7 @@ NOTES = (
 )
 
 
-def told_start(depths: Sequence[Depth], sizes: Sequence[Size], scales: Sequence[Scale], lemma: Lemma) -> Part:
+def of_start(depths: Sequence[Depth], sizes: Sequence[Size], scales: Sequence[Scale], lemma: Lemma) -> Part:
     """Of networks at initialisation."""
     means = np.array([one.whole.mean() for one in depths])
     neurons = np.array([one.neurons for one in sizes], dtype=np.float64)
@@ -215,7 +215,7 @@ def _start_numbers(
     }
 
 
-def told_training(courses: Sequence[Course]) -> Part:
+def of_training(courses: Sequence[Course]) -> Part:
     """Of networks during training."""
     deep = [one for one in courses if len(one.widths) > 1]
     curve = np.mean([one.whole.mean(axis=0) for one in deep], axis=0)
@@ -279,7 +279,7 @@ def _course_row(one: Course) -> list[str]:
     return [name(one.widths), *cells, f"{one.accuracy[:, -1].mean():.1f}"]
 
 
-def told_memory(levels: Sequence[Level], tasks: Sequence[Task]) -> Part:
+def of_memory(levels: Sequence[Level], tasks: Sequence[Task]) -> Part:
     """Of networks that learn by heart."""
     ends = np.array([one.whole[:, -1].mean() for one in levels])
     right = np.array([one.accuracy[:, -1].mean() for one in levels])
