@@ -76,11 +76,11 @@ def test_layer_on_a_tensor_without_batch_axis_is_written(name: str, tmp_path: Pa
 
 
 def test_one_channel_without_batch_axis_is_not_taken_for_a_batch(tmp_path: Path, need: Need) -> None:
+    torch = need("torch")
     layers: list[Layer] = [Conv(eighths(1, 1, 2, 2), np.zeros(1), (4, 3)), relu, MaxPool(1, (3, 2), 2)]
     written(Network.chain(layers, (1, 4, 3)), tmp_path, need)
     made = to_torch(Network.chain(layers, (1, 4, 3)), np.float64)
     x = eighths(6, 12)
-    torch = need("torch")
     theirs = made(torch.tensor(x.reshape(6, 4, 3))).detach().numpy().reshape(6, -1)
     np.testing.assert_allclose(theirs, Network.chain(layers, (1, 4, 3))(x), atol=1e-12)
 
