@@ -70,7 +70,11 @@ def doors() -> Iterator[None]:
 
 
 @pytest.fixture
-def torch(need: Callable[[str], Any]) -> Any:
+def torch(need: Callable[[str], Any]) -> Iterator[Any]:
+    """torch, or a skip; it draws and sums alike whatever ran before in this process."""
     found = need("torch")
+    before = found.get_num_threads()
     found.manual_seed(0)
-    return found
+    found.set_num_threads(1)
+    yield found
+    found.set_num_threads(before)

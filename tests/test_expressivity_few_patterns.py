@@ -208,8 +208,8 @@ def test_corrupted_labels_are_random_at_the_share_that_was_asked_for() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("torch")
 def test_counts_fall_during_training_and_stay_of_their_size() -> None:
-    need("torch")
     settings = replace(SMALL, runs=5, fit=Fit(epochs=30, at_epochs=(0, 5, 10, 20, 30)))
     found = course.course(settings, (20, 20, 20), *_digits(), 0, _silent)
     assert found.accuracy[:, -1].min() > 85
@@ -222,8 +222,8 @@ def test_counts_fall_during_training_and_stay_of_their_size() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("torch")
 def test_random_labels_are_memorised_with_slightly_more_regions() -> None:
-    need("torch")
     how = Corruption(levels=(0.0, 1.0), images=150, fit=Fit(epochs=150, batch=16), every=150, runs=5)
     plain, noisy = memory.corruption(replace(SMALL, corruption=how, deep=(32, 32, 32)), _digits()[0], 0, _silent)
     assert plain.accuracy[:, -1].min() > 99
@@ -234,8 +234,8 @@ def test_random_labels_are_memorised_with_slightly_more_regions() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("torch")
 def test_random_points_are_memorised_with_more_regions_until_there_are_too_many() -> None:
-    need("torch")
     how = Points(sizes=(10, 30, 300), steps=1200, batch=128, rate=1e-3, runs=5)
     few, some, many = memory.random_points(replace(SMALL, random_points=how), 0, _silent)
     assert few.accuracy.mean() > 97
@@ -245,8 +245,8 @@ def test_random_points_are_memorised_with_more_regions_until_there_are_too_many(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("torch")
 def test_whole_study_is_drawn_and_written(tmp_path: Any) -> None:
-    need("torch")
     need("matplotlib")
     from benchmarks.expressivity.page import file_name, write_one
 

@@ -216,10 +216,8 @@ def test_penalty_refuses_no_kinds_and_a_margin_that_is_no_number(need: Need) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("kinds", [(Crossing.SECOND,), tuple(Crossing)])
 def test_descent_on_the_penalty_raises_crossings_and_regions_over_seeds(
-    need: Need, kinds: tuple[Crossing, ...]
+    torch: Any, kinds: tuple[Crossing, ...]
 ) -> None:
-    torch = need("torch")
-    torch.set_num_threads(1)
     for seed in SEEDS:
         network = random_network((2, 8, 8), seed)
         first, second = tensors(torch, network)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,7 @@ from reludsl.regions import line
 
 STEP = 1e-6
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    torch = need("torch")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("torch")
 
 
 def model(seed: int = 0, batch_norm: bool = False) -> Any:
@@ -42,8 +34,7 @@ def chain(values: Any) -> float:
     return float(np.sqrt(np.square(steps).sum(axis=1)).sum() / len(steps))
 
 
-def test_batch_length_when_points_are_known_is_the_sum_of_distances() -> None:
-    torch = need("torch")
+def test_batch_length_when_points_are_known_is_the_sum_of_distances(torch: Any) -> None:
     z = torch.tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 4.0], [3.0, 5.0]])
     assert batch_length(z).item() == 6.0
     assert batch_length(z.reshape(4, 2, 1)).item() == 6.0
@@ -51,21 +42,19 @@ def test_batch_length_when_points_are_known_is_the_sum_of_distances() -> None:
     assert batch_length(z[:, 1]).item() == 5.0
 
 
-def test_batch_length_when_points_coincide_has_a_finite_gradient() -> None:
-    z = need("torch").zeros(3, 2, requires_grad=True)
+def test_batch_length_when_points_coincide_has_a_finite_gradient(torch: Any) -> None:
+    z = torch.zeros(3, 2, requires_grad=True)
     batch_length(z).backward()
     assert z.grad.abs().max().item() == 0.0
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_batch_length_gradient_equals_finite_differences(seed: int) -> None:
-    torch = need("torch")
+def test_batch_length_gradient_equals_finite_differences(torch: Any, seed: int) -> None:
     assert torch.autograd.gradcheck(batch_length, (points(5, seed).requires_grad_(),))
 
 
 @pytest.mark.parametrize(("seed", "batch_norm"), [(0, False), (1, False), (2, True)])
-def test_penalty_gradient_equals_finite_differences(seed: int, batch_norm: bool) -> None:
-    torch = need("torch")
+def test_penalty_gradient_equals_finite_differences(torch: Any, seed: int, batch_norm: bool) -> None:
     net, x = model(seed, batch_norm), points(7, seed)
     regulariser = TrajectoryRegulariser(net, 0.7)
     net(points(6, seed + 1))
@@ -96,8 +85,7 @@ def test_penalty_when_called_first_is_the_weight_times_the_number_of_layers() ->
     assert regulariser.layers == ("1", "3")
 
 
-def test_penalty_when_weights_changed_is_the_ratio_of_the_lengths() -> None:
-    torch = need("torch")
+def test_penalty_when_weights_changed_is_the_ratio_of_the_lengths(torch: Any) -> None:
     net, first, second = model(), points(6), points(4, 1)
     regulariser = TrajectoryRegulariser(net, 2.0, ["1"])
     then = chain(net[:2](first))
@@ -130,8 +118,7 @@ def test_penalty_when_continued_goes_on_from_the_same_originals() -> None:
     assert first().item() == second().item() != 2.0
 
 
-def test_penalty_when_evaluated_between_is_that_of_training() -> None:
-    torch = need("torch")
+def test_penalty_when_evaluated_between_is_that_of_training(torch: Any) -> None:
     net = model()
     regulariser = TrajectoryRegulariser(net, 1.0)
     net(points(6))
@@ -146,8 +133,7 @@ def test_penalty_when_evaluated_between_is_that_of_training() -> None:
     assert regulariser().item() == expected
 
 
-def test_penalty_when_evaluated_before_it_is_that_of_the_pass_before() -> None:
-    torch = need("torch")
+def test_penalty_when_evaluated_before_it_is_that_of_the_pass_before(torch: Any) -> None:
     net = model()
     regulariser = TrajectoryRegulariser(net, 1.0)
     net(points(6))
@@ -170,13 +156,29 @@ def test_penalty_when_the_first_batch_is_not_finite_is_refused() -> None:
     assert regulariser().item() == pytest.approx(2.0)
 
 
-def test_penalty_when_one_module_stands_twice_counts_both() -> None:
-    torch = need("torch")
+def twice(torch: Any, offset: float) -> Any:
+    """One ReLU that stands behind two layers; the second adds `offset` to what the first gives, which is at most 8."""
     shared = torch.nn.ReLU()
-    net = torch.nn.Sequential(torch.nn.Linear(3, 4), shared, torch.nn.Linear(4, 4), shared).double()
+    second = torch.nn.Linear(6, 6).double()
+    torch.nn.init.eye_(second.weight)
+    torch.nn.init.constant_(second.bias, offset)
+    return torch.nn.Sequential(model()[0], shared, second, shared)
+
+
+def test_penalty_when_one_module_stands_twice_counts_both(torch: Any) -> None:
+    net = twice(torch, 1.0)
     regulariser = TrajectoryRegulariser(net, 1.0)
     net(points(6))
     assert regulariser().item() == 2.0
+
+
+def test_penalty_when_one_of_two_passes_is_dead_names_its_length(torch: Any) -> None:
+    net = twice(torch, -8.0)
+    regulariser = TrajectoryRegulariser(net, 1.0)
+    assert 0 < net[:2](points(6)).max().item() < 8
+    net(points(6))
+    with pytest.raises(InvalidInput, match="length 0 behind '1'"):
+        regulariser()
 
 
 def test_regulariser_when_closed_leaves_no_hooks() -> None:
@@ -187,8 +189,7 @@ def test_regulariser_when_closed_leaves_no_hooks() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
 
 
-def test_regulariser_when_asked_the_impossible_says_what_to_write() -> None:
-    torch = need("torch")
+def test_regulariser_when_asked_the_impossible_says_what_to_write(torch: Any) -> None:
     net = model()
     for weight in (-1.0, math.nan, math.inf):
         with pytest.raises(InvalidInput, match="give 0 or more"):

@@ -105,8 +105,8 @@ def test_study_without_torch_leaves_training_out_and_says_so(monkeypatch: pytest
 
 
 @pytest.mark.slow
-def test_learning_again_lowers_the_loss_and_does_not_bring_64_pieces_back(need: Need) -> None:
-    need("torch").set_num_threads(1)
+@pytest.mark.usefixtures("torch")
+def test_learning_again_lowers_the_loss_and_does_not_bring_64_pieces_back() -> None:
     target, seeds = sawtooth(6), range(6)
     starts = [multiplicative(target, variance**0.5, seed) for variance in VARIANCES for seed in seeds]
     starts += [random_start(target, seed) for seed in seeds]
@@ -125,8 +125,8 @@ def test_learning_again_lowers_the_loss_and_does_not_bring_64_pieces_back(need: 
 
 
 @pytest.mark.slow
-def test_anti_regularisation_raises_crossings_and_regions_in_every_seed(need: Need) -> None:
-    need("torch").set_num_threads(1)
+@pytest.mark.usefixtures("torch")
+def test_anti_regularisation_raises_crossings_and_regions_in_every_seed() -> None:
     runs = anti.trained(8, (0.0, 0.01), range(5), 512, Fit(epochs=25, batch=64, rate=1e-2), lambda text: None)
     plain, with_it = ([run for run in runs if run.weight == weight] for weight in (0.0, 0.01))
     for without, one in zip(plain, with_it, strict=True):

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data import need
 
 from benchmarks.expressivity import bounds, sixty
 from benchmarks.expressivity.bending import bends, by_depth_of
@@ -87,8 +86,8 @@ def test_networks_of_the_data_folder_are_counted_too(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("torch")
 def test_study_of_bounds_learns_digits_and_counts() -> None:
-    need("torch")
     chosen = replace(SMALL, configurations=((4, 8), (6, 6), (8, 4)), epochs=25, time_limit=2.0)
     finding = study(chosen, seed=0)
     assert len(finding.observations) == 6

@@ -42,8 +42,8 @@ def mostly(larger: Any, smaller: Any) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("torch")
 def test_stability_when_small_sees_the_published_directions() -> None:
-    need("torch")
     found = stability.study(SMALL)
     numbers = found.numbers
 
@@ -83,8 +83,8 @@ def test_stability_when_small_sees_the_published_directions() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("torch")
 def test_baselines_when_small_are_all_far_better_than_chance_and_the_same_by_torch_and_library() -> None:
-    need("torch")
     found = baselines.study(replace(baselines.DEFAULT, seeds=2, dense_epochs=40, convolution_epochs=15))
     for name in (baselines.DENSE, baselines.CONVOLUTION):
         one = found.numbers[name]
@@ -119,8 +119,8 @@ def test_stability_without_torch_is_noise_on_untrained_networks_and_says_so(monk
     drawn(found)
 
 
+@pytest.mark.usefixtures("torch")
 def test_arcs_when_drawn_join_test_images_of_two_classes() -> None:
-    need("torch")
     data = with_arcs(*images("digits"), 20, 3)
     places = [
         [int(np.flatnonzero((data.test.pixels == x).all(axis=1))[0]) for x in end] for end in (data.first, data.second)

@@ -124,12 +124,12 @@ class TrajectoryRegulariser:
         if not self.originals:
             self.originals = {name: tuple(float(s.detach()) for s in found) for name, found in steps.items()}
             for name, found in self.originals.items():
-                if not all(0 < s < math.inf for s in found):
+                if bad := [s for s in found if not 0 < s < math.inf]:
                     self.originals = {}
                     raise InvalidInput(
-                        f"the first batch has length {sum(found):g} behind {name!r}, and no later length is a multiple "
-                        "of it; begin with a batch of at least two different points, all finite, or leave out layers "
-                        "that are dead"
+                        f"the first batch has length {bad[0]:g} behind {name!r}, and no later length is a multiple of "
+                        "it; begin with a batch of at least two different points, all finite, or leave out layers that "
+                        "are dead"
                     )
         if _passes(steps) != _passes(self.originals):
             raise InvalidInput(
