@@ -37,6 +37,10 @@ class MissingBackend(ReludslError, LookupError):
     """No backend of that name, or its solver is not installed; the message names the installed ones."""
 
 
+class OutOfTime(ReludslError, TimeoutError):
+    """The time limit passed before there was anything to answer with; the message says how far it was."""
+
+
 class SolverFailed(ReludslError, RuntimeError):
     """A solver broke down, or gave an answer that fails its own rows. Nothing may be concluded from it."""
 

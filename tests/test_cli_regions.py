@@ -203,7 +203,7 @@ def test_table_says_what_was_counted_and_on_whose_word(run: Run, nets: Path) -> 
 # --- plane ------------------------------------------------------------------------------------------------------------
 
 OF_PLANE = {"regions", "edges", "vertices", "seconds", "area"}
-PROVED = {"count", "lower", "upper", "ambiguous", "definition"}
+PROVED = {"count", "lower", "upper", "ambiguous", "definition", "complete"}
 
 
 def test_plane_through_three_points_is_their_slice(run: Run, nets: Path) -> None:
@@ -233,6 +233,22 @@ def test_whole_plane_has_no_area_and_proofs_can_be_left_out(run: Run, nets: Path
     assert status == 0
     assert "11 activation regions" in out
     assert "proved" not in out
+
+
+def test_plane_when_the_time_is_over_is_one_line_and_no_picture(run: Run, nets: Path) -> None:
+    out = nets / "late.png"
+    refused(run("plane", nets / "six.npz", "--box", -1, 1, "--time-limit", 0, "--out", out), "allow more time")
+    assert not out.exists()
+
+
+def test_count_of_two_inputs_when_the_time_is_over_is_a_lower_bound(run: Run, nets: Path) -> None:
+    words = ("count", nets / "six.npz", "--box", -1, 1, "--time-limit", 0)
+    found = answer(run(*words, "--json"))
+    assert (found["method"], found["complete"]) == ("plane", False)
+    assert found["lower"] == 1 <= 5 <= found["upper"]
+    status, out, _ = run(*words)
+    assert status == 0
+    assert "the time limit was reached when 0 of" in out
 
 
 @pytest.mark.parametrize("suffix", regions.PICTURES)

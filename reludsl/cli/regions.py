@@ -48,6 +48,7 @@ from reludsl.regions.definition import Definition
 from reludsl.regions.planar import Plane
 from reludsl.regions.planar.build import Where
 from reludsl.regions.result import Counting, RegionCount
+from reludsl.regions.watch import Watch
 from reludsl.report import count_table, plane_table, show
 
 COUNTINGS = tuple(m.value for m in Counting)
@@ -220,12 +221,13 @@ def plane(
             "the whole plane has regions that reach infinity, which cannot be drawn; give --box LO HI with --out"
         )
     axes = None if out is None else new_axes()
-    start = time.perf_counter()
-    found = cut_plane(network, where)
-    known = None if no_proof else counted_plane(found, where, Definition(definition), start)
-    if out is not None:
-        _draw(found, where, Colouring(color), given, axes, out)
-    seconds = time.perf_counter() - start
+    with progress() as report:
+        watch = Watch.over(time_limit, report)
+        found = cut_plane(network, where, time_limit=time_limit, progress=report)
+        if out is not None:
+            _draw(found, where, Colouring(color), given, axes, out, watch)
+        known = None if no_proof else counted_plane(found, where, Definition(definition), watch)
+    seconds = watch.seconds
     area = float(found.areas.sum())
     answer: dict[str, Any] = {
         "regions": found.faces,
@@ -235,7 +237,9 @@ def plane(
     }
     if known is not None:
         answer |= {
-            k: v for k, v in _counted(known).items() if k in ("count", "lower", "upper", "ambiguous", "definition")
+            k: v
+            for k, v in _counted(known).items()
+            if k in ("count", "lower", "upper", "ambiguous", "definition", "complete")
         }
     answer["area"] = area if math.isfinite(area) else None
     show(answer, json_, plane_table(net.name, found, known, seconds, out), source.note)
@@ -263,16 +267,17 @@ def _where(
     return domain if isinstance(domain, Space) else domain.enclosure
 
 
-def _draw(found: Plane, where: Where, colouring: Colouring, points: FloatArray | None, axes: Any, out: Path) -> None:
+def _draw(
+    found: Plane, where: Where, colouring: Colouring, points: FloatArray | None, axes: Any, out: Path, watch: Watch
+) -> None:
     at = labels = None
     if points is not None and isinstance(where, Slice):
         at = (points - where.origin) @ where.axes.T
         outputs = found.network(points)
         if colouring is Colouring.CLASS:
             labels = (outputs[:, 0] > 0).astype(np.int64) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
-    drawn = plot_plane(
-        found, colouring, decision=decision_plane(found.network, where), points=at, labels=labels, axes=axes
-    )
+    decision = decision_plane(found.network, where, time_limit=watch.left, progress=watch.progress)
+    drawn = plot_plane(found, colouring, decision=decision, points=at, labels=labels, axes=axes)
     held = io.BytesIO()
     drawn.figure.savefig(held, format=out.suffix[1:].lower(), dpi=200)
     write_atomically(out, held.getvalue())

@@ -32,6 +32,7 @@ from reludsl.layers import Layer, MaxLayer, elementwise
 from reludsl.regions.forms import Basis, Form, exact_forms, exact_pieces, forms
 from reludsl.regions.meeting import meeting, solved
 from reludsl.regions.units import Part, Plan
+from reludsl.regions.watch import INTERRUPTED, OUT_OF_TIME, Watch
 
 EXACT_WORK = 2_000_000
 """Products of fractions that a proof may cost; a million takes about five seconds."""
@@ -83,12 +84,14 @@ class Certificate:
         settled: (vertices,) no unit is beyond its piece there, in any cell that meets there.
         margin: the smallest distance of a point inside a cell from a break, in rounding errors.
         work: how many cells and vertices were looked at in floats and in fractions.
+        ended: why not everything was looked at: it was late, or an interrupt came.
     """
 
     present: BoolArray
     settled: BoolArray
     margin: float
     work: dict[str, int]
+    ended: str = ""
 
     @property
     def complete(self) -> bool:
@@ -96,27 +99,48 @@ class Certificate:
         return bool(self.present.all() and self.settled.all())
 
 
-def certify(cells: Cells) -> Certificate:
-    """Prove what can be proved."""
-    proof = _Proof(cells)
-    present, settled, margin = proof.by_floats()
-    left = int((~present).sum()), int((~settled).sum())
-    proof.by_fractions(present, settled)
-    work = {"cells": present.size, "vertices": settled.size, "exact cells": left[0], "exact vertices": left[1]}
-    return Certificate(present, settled, margin, work)
+def certify(cells: Cells, watch: Watch | None = None) -> Certificate:
+    """Prove what can be proved until it is late, or until an interrupt comes."""
+    proof = _Proof(cells, Watch() if watch is None else watch)
+    ended = ""
+    try:
+        proof.begin()
+        proof.by_floats()
+        proof.by_fractions()
+    except _Enough:
+        ended = OUT_OF_TIME
+    except KeyboardInterrupt:
+        ended = INTERRUPTED
+    return Certificate(proof.present, proof.settled, proof.margin, proof.work, ended)
+
+
+class _Enough(Exception):
+    """It is late."""
 
 
 class _Proof:
-    def __init__(self, cells: Cells) -> None:
-        self.cells, self.plan = cells, cells.plan
+    def __init__(self, cells: Cells, watch: Watch) -> None:
+        self.cells, self.plan, self.watch = cells, cells.plan, watch
         self.layers = [self.plan.network.by_name[part.name].layer for part in self.plan.parts]
-        self.unit, self.low, self.high = self._changes()
-        # one number for each line: which unit changes between which pieces, or which side of the domain it is
-        most = max((part.pieces for part in self.plan.parts), default=1)
-        self.key = np.where(self.unit >= 0, (self.unit * most + self.low) * most + self.high, -2 - cells.side)
         self.inside = self._inside()
         self.exact: dict[int, list[tuple[Part, ExactArray]]] = {}
         self.spent = 0
+        self.present = np.zeros(len(cells.inner), dtype=np.bool_)
+        self.settled = np.zeros(len(cells.points), dtype=np.bool_)
+        self.margin = np.inf
+        self.work = {"cells": 0, "vertices": 0, "exact cells": 0, "exact vertices": 0}
+
+    def begin(self) -> None:
+        """Find out which unit changes at each edge."""
+        self.unit, self.low, self.high = self._changes()
+        # one number for each line: which unit changes between which pieces, or which side of the domain it is
+        most = max((part.pieces for part in self.plan.parts), default=1)
+        self.key = np.where(self.unit >= 0, (self.unit * most + self.low) * most + self.high, -2 - self.cells.side)
+
+    def _look(self) -> None:
+        self.watch.tell("proved cells", self.work["cells"], len(self.cells.inner))
+        if self.watch.late:
+            raise _Enough
 
     def _changes(self) -> tuple[IntArray, IntArray, IntArray]:
         """Of every edge the unit that changes there, -1 at the border and -2 if several do, and its two pieces."""
@@ -125,6 +149,7 @@ class _Proof:
         low, high = unit.copy(), unit.copy()
         inner = np.flatnonzero(cells.right >= 0)
         for edges in np.array_split(inner, max(1, inner.size * max(1, self.plan.units) // CHUNK)):
+            self._look()
             one, other = cells.pieces(cells.left[edges]), cells.pieces(cells.right[edges])
             differ = one != other
             count = differ.sum(axis=1)
@@ -141,18 +166,16 @@ class _Proof:
 
     # --- in floats ----------------------------------------------------------------------------------------------
 
-    def by_floats(self) -> tuple[BoolArray, BoolArray, float]:
+    def by_floats(self) -> None:
         cells = self.cells
         count = len(cells.inner)
-        present = np.zeros(count, dtype=np.bool_)
-        settled = np.zeros(len(cells.points), dtype=np.bool_)
-        margin = np.inf
         plain = self._plain_vertices()
         order = np.flatnonzero(plain)
         order = order[np.argsort(cells.home[order], kind="stable")]
         d = cells.points.shape[1]
         step = max(1, CHUNK // (d * max(1, self.plan.units)))
         for first in range(0, count, step):
+            self._look()
             chosen = np.arange(first, min(first + step, count))
             pieces = cells.pieces(chosen)
             known = [(part, form) for part, form in forms(self.plan, cells.basis, pieces) if part is not None]
@@ -169,14 +192,15 @@ class _Proof:
                 piece = pieces[:, part.first : part.first + part.size]
                 gap, error = self._room(part, form, piece, cells.inner[chosen], None)
                 inside &= (gap > error).all(axis=(1, 2))
-                margin = min(margin, float((gap / error).min(initial=np.inf)))
+                self.margin = min(self.margin, float((gap / error).min(initial=np.inf)))
                 there = Form(form.value[row], form.error[row])
                 gap, error = self._room(part, there, piece[row], cells.points[vertex], slack)
                 self._exempt(part, gap, piece[row], lines)
                 fine &= (gap > error).all(axis=(1, 2))
-            present[chosen] = inside
-            settled[vertex] = fine
-        return present, settled, margin
+            self.present[chosen] = inside
+            self.settled[vertex] = fine
+            self.work["cells"] += chosen.size
+            self.work["vertices"] += vertex.size
 
     def _within(self, points: FloatArray) -> BoolArray:
         """Whether points are within the domain for certain."""
@@ -292,20 +316,24 @@ class _Proof:
 
     # --- in fractions -------------------------------------------------------------------------------------------
 
-    def by_fractions(self, present: BoolArray, settled: BoolArray) -> None:
+    def by_fractions(self) -> None:
         """Decide what is open, as far as the work that is allowed goes."""
-        for cell in np.flatnonzero(~present).tolist():
+        for cell in np.flatnonzero(~self.present).tolist():
+            self._look()
             known = self._known(cell)
             if known is not None:
-                present[cell] = self._holds(cell, known, exactly(self.cells.inner[cell]))
+                self.present[cell] = self._holds(cell, known, exactly(self.cells.inner[cell]))
+            self.work["exact cells"] += 1
         around: dict[int, list[int]] = {}
         beside: dict[int, list[int]] = {}
-        open_ = ~settled
+        open_ = ~self.settled
         for table, found in ((self.cells.corners, around), (self.cells.ends, beside)):
             for first, vertex in table[open_[table[:, 1]]].tolist():
                 found.setdefault(vertex, []).append(first)
         for vertex in np.flatnonzero(open_).tolist():
-            settled[vertex] = self._settled(vertex, around.get(vertex, []), beside.get(vertex, []))
+            self._look()
+            self.settled[vertex] = self._settled(vertex, around.get(vertex, []), beside.get(vertex, []))
+            self.work["exact vertices"] += 1
 
     def _may_spend(self, passes: int) -> bool:
         self.spent += passes * (self.plan.network.parameters + self.plan.units)

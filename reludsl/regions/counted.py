@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -14,25 +14,38 @@ from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray, exactly
 from reludsl.expr import Input
 from reludsl.network import Network
-from reludsl.regions.certificate import Cells, Certificate, certify
+from reludsl.progress import OnProgress, silent
+from reludsl.regions.certificate import CHUNK, Cells, Certificate, certify
 from reludsl.regions.definition import Definition
 from reludsl.regions.equal import Maps
-from reludsl.regions.forms import Basis
-from reludsl.regions.lines import Lines, of_domain
-from reludsl.regions.planar.build import Where, cuttable, plane
-from reludsl.regions.planar.result import Plane
+from reludsl.regions.forms import Basis, Form, exact_output, forms
+from reludsl.regions.lines import Lines, ends_of, of_domain, spanned
+from reludsl.regions.planar.build import Where, basis_of, cut_plane, cuttable
+from reludsl.regions.planar.result import Plane, pieces_at
 from reludsl.regions.result import Counting, RegionCount
 from reludsl.regions.slice import Slice
-from reludsl.regions.units import Plan
+from reludsl.regions.units import Plan, plan
+from reludsl.regions.watch import INTERRUPTED, OUT_OF_TIME, Late, Watch
+
+CUTTING = 0.7
+"""The part of the time in which a domain must be cut, so that some is left to prove what is there."""
 
 SHORT = 1e-11
 """The angle under which an edge is seen, in homogeneous coordinates, below which it may be a point in truth."""
 
 
 def count_line(
-    network: Network, domain: Box | Polytope | Space, definition: Definition = Definition.ACTIVATION
+    network: Network,
+    domain: Box | Polytope | Space,
+    definition: Definition = Definition.ACTIVATION,
+    *,
+    time_limit: float | None = None,
+    progress: OnProgress = silent,
 ) -> RegionCount:
     """The regions of a network of one input, on an interval or on all of R.
+
+    Args:
+        time_limit, progress: as of `count_plane`.
 
     Raises:
         InvalidInput: a network of more inputs, or PATTERNS.
@@ -44,13 +57,33 @@ def count_line(
     >>> count.count, count.exact
     (3, True)
     """
-    begin = time.perf_counter()
-    found = of_domain(network, domain)
-    return counted_line(found, 0, definition, begin, _interval(domain) if isinstance(domain, Polytope) else None)
+    _refuse_patterns(definition)
+    watch = Watch.over(time_limit, progress)
+    ends = _interval(domain) if isinstance(domain, Polytope) else None
+    try:
+        found = of_domain(network, domain, watch=watch.share(CUTTING))
+    except Late as late:
+        nodes, whole = ends_of(network, domain)
+        basis = spanned(nodes, whole).one(0)
+        inner, sides = _on_line(late.inner[:, 0], whole), _ends_of_line(basis, whole, ends)
+        return _begun(plan(network), basis, inner, sides, late, definition, Counting.LINE, watch)
+    return counted_line(found, 0, definition, watch, ends)
 
 
-def count_plane(network: Network, where: Input | Where, definition: Definition = Definition.ACTIVATION) -> RegionCount:
+def count_plane(
+    network: Network,
+    where: Input | Where,
+    definition: Definition = Definition.ACTIVATION,
+    *,
+    time_limit: float | None = None,
+    progress: OnProgress = silent,
+) -> RegionCount:
     """The regions of a network on a part of a plane (see `plane`).
+
+    Args:
+        time_limit: seconds. What is proved by then is a lower bound: every point that is strictly on one piece of every
+            unit shows a region. An interrupt ends it likewise.
+        progress: told how many cells there are, and then how many of them are proved.
 
     Raises:
         InvalidInput: a domain that has no two dimensions, or PATTERNS.
@@ -62,16 +95,24 @@ def count_plane(network: Network, where: Input | Where, definition: Definition =
     >>> count.count, count.lower, count.upper
     (11, 11, 11)
     """
-    begin = time.perf_counter()
+    _refuse_patterns(definition)
+    watch = Watch.over(time_limit, progress)
     chosen = cuttable(where)
-    return counted_plane(plane(network, chosen), chosen, definition, begin)
+    try:
+        found = cut_plane(network, chosen, watch.share(CUTTING))
+    except Late as late:
+        inner = late.inner if isinstance(chosen, Space) else np.insert(late.inner, 2, 1.0, axis=1)
+        return _begun(
+            plan(network), basis_of(chosen), inner, sides_of(chosen)[0], late, definition, Counting.PLANE, watch
+        )
+    return counted_plane(found, chosen, definition, watch)
 
 
 def counted_line(
     lines: Lines,
     curve: int,
     definition: Definition,
-    begin: float | None = None,
+    watch: Watch | None = None,
     ends: tuple[Fraction, Fraction] | None = None,
 ) -> RegionCount:
     """The count of one line that is cut already.
@@ -79,30 +120,40 @@ def counted_line(
     Args:
         ends: of the domain, where the input is one number and these are no floats.
     """
-    begin = time.perf_counter() if begin is None else begin
+    watch = Watch() if watch is None else watch
     _refuse_patterns(definition)
     cells = line_cells(lines, curve, ends)
-    proof = certify(cells)
-    maps = None if definition is Definition.ACTIVATION else lines.compared(curve)
+    proof = certify(cells, _for_proof(watch, definition))
+    maps = None if _without_maps(proof, definition) else lines.compared(curve)
     count = len(cells.inner)
     pairs = np.arange(count - 1), np.arange(1, count), np.ones(count - 1, dtype=np.bool_)
-    return _result(cells, proof, definition, maps, pairs, Counting.LINE, begin)
+    return _result(cells, proof, definition, maps, pairs, Counting.LINE, watch)
 
 
-def counted_plane(found: Plane, where: Where, definition: Definition, begin: float | None = None) -> RegionCount:
-    """The count of a plane that is cut already."""
-    begin = time.perf_counter() if begin is None else begin
+def counted_plane(found: Plane, where: Where, definition: Definition, watch: Watch | None = None) -> RegionCount:
+    """The count of a plane that is cut already; by default with no limit of time."""
+    watch = Watch() if watch is None else watch
     _refuse_patterns(definition)
     cells = plane_cells(found, where)
-    proof = certify(cells)
-    maps = None if definition is Definition.ACTIVATION else found.compared()
+    proof = certify(cells, _for_proof(watch, definition))
+    maps = None if _without_maps(proof, definition) else found.compared()
     inner = found.right >= 0
     a, b = found.points[found.tail[inner]], found.points[found.head[inner]]
     size = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     # an edge so short may be a point in truth; a whole line goes from a direction to the opposite one
     long = (np.linalg.norm(np.cross(a, b), axis=1) > SHORT * size) | ((a * b).sum(axis=1) < 0)
     pairs = found.left[inner], found.right[inner], long
-    return _result(cells, proof, definition, maps, pairs, Counting.PLANE, begin)
+    return _result(cells, proof, definition, maps, pairs, Counting.PLANE, watch)
+
+
+def _for_proof(watch: Watch, definition: Definition) -> Watch:
+    """The time of the proof: all that is left, or half of it where maps are to be compared after it."""
+    return watch if definition is Definition.ACTIVATION else watch.share(0.5)
+
+
+def _without_maps(proof: Certificate, definition: Definition) -> bool:
+    """Whether it is about patterns alone, or who asked waits no longer."""
+    return definition is Definition.ACTIVATION or proof.ended == INTERRUPTED
 
 
 def _refuse_patterns(definition: Definition) -> None:
@@ -120,10 +171,10 @@ def _result(
     maps: Maps | None,
     pairs: tuple[IntArray, IntArray, BoolArray],
     method: Counting,
-    begin: float,
+    watch: Watch,
 ) -> RegionCount:
     count = len(cells.inner)
-    present = int(proof.present.sum())
+    present = max(1, int(proof.present.sum()))
     lower, upper = present, count if proof.complete else _most(cells.plan, cells.points.shape[1] - 1)
     open_cells = ~proof.present
     open_cells[cells.corners[~proof.settled[cells.corners[:, 1]], 0]] = True
@@ -137,6 +188,8 @@ def _result(
         count = maps.connected(*pairs)[1] if definition is Definition.CONNECTED else most
         upper = most if proof.complete else upper
         ambiguous += most - lower if proof.complete else 0
+    elif definition is not Definition.ACTIVATION:
+        lower = 1
     note = "" if lower == upper else "some signs or maps are equal up to rounding, and fractions would have taken long"
     return RegionCount(
         count=count,
@@ -146,11 +199,83 @@ def _result(
         definition=definition,
         units=cells.plan.units,
         method=method,
-        seconds=time.perf_counter() - begin,
+        seconds=watch.seconds,
+        complete=not proof.ended,
         margin=proof.margin if math.isfinite(proof.margin) else None,
         work=proof.work,
-        note=note,
+        note=proof.ended or note,
     )
+
+
+def _begun(
+    own: Plan,
+    basis: Basis,
+    inner: FloatArray,
+    sides: ExactArray,
+    late: Late,
+    definition: Definition,
+    method: Counting,
+    watch: Watch,
+) -> RegionCount:
+    """What a domain shows that is cut by some of the breaks only: the patterns, or maps, at a point in each cell.
+
+    Args:
+        inner: (cells, d) those points, by the coordinates of the basis.
+    """
+    words = np.zeros((len(inner), own.words), dtype=np.uint64)
+
+    def pieces(which: IntArray) -> IntArray:
+        x = inner[which] @ basis.x / (inner[which] @ basis.w)[:, None]
+        found = pieces_at(own, x)
+        words[which] = own.pack(found)
+        return found
+
+    none, d = np.zeros(0, dtype=np.int64), inner.shape[1]
+    nothing = Cells(
+        plan=own, basis=basis, pieces=pieces, inner=inner, points=np.zeros((0, d)), home=none,
+        lines=np.zeros((0, d - 1), dtype=np.int64), left=none, right=none, side=none,
+        corners=np.zeros((0, 2), dtype=np.int64), ends=np.zeros((0, 2), dtype=np.int64), sides=sides,
+        fixed=np.zeros(0, dtype=np.bool_),
+    )  # fmt: skip
+    proof = certify(nothing, _for_proof(watch, definition))
+    shown = np.flatnonzero(proof.present)
+    _, first = np.unique(words[shown], axis=0, return_index=True)
+    shown = shown[first]
+    lower = max(1, shown.size)
+    if definition is not Definition.ACTIVATION:
+        open_ = not shown.size or _without_maps(proof, definition)
+        lower = 1 if open_ else _maps_shown(own, basis, pieces, shown, watch)
+    note = INTERRUPTED if late.interrupted else OUT_OF_TIME
+    return RegionCount(
+        count=lower,
+        lower=lower,
+        upper=max(lower, _most(own, d - 1)),
+        ambiguous=int((~proof.present).sum()),
+        definition=definition,
+        units=own.units,
+        method=method,
+        seconds=watch.seconds,
+        complete=False,
+        margin=proof.margin if math.isfinite(proof.margin) else None,
+        work=proof.work,
+        note=f"{note} when {late.done:,} of {late.total:,} breaks of units had cut the domain",
+    )
+
+
+def _maps_shown(own: Plan, basis: Basis, pieces: Callable[[IntArray], IntArray], cells: IntArray, watch: Watch) -> int:
+    """How many affine maps some cells have at the least, as many of these as the time allows."""
+    found: list[Form] = []
+    for part in np.array_split(cells, 1 + cells.size * max(1, own.units) // CHUNK):
+        *_, (_, form) = forms(own, basis, pieces(part))
+        found.append(form)
+        if watch.late:
+            break
+    every = Form(np.concatenate([f.value for f in found]), np.concatenate([f.error for f in found]))
+
+    def exact(k: int) -> ExactArray:
+        return exact_output(own, basis, pieces(cells[k : k + 1])[0])
+
+    return Maps(every, exact, len(basis.w) * own.network.parameters).distinct()[0]
 
 
 def _most(plan: Plan, dimension: int) -> int:
@@ -180,22 +305,19 @@ def line_cells(lines: Lines, curve: int, ends: tuple[Fraction, Fraction] | None 
     own = np.flatnonzero(lines.stretches.chain == curve)
     left, right, _ = lines.stretches
     count = own.size
-    basis = lines.basis()
+    basis = lines.basis().one(curve)
     # stretch k lies between the vertices k and k + 1; a vertex is an edge as well
     vertex = np.arange(count + 1)
     s = np.concatenate([lines.s[left[own]], lines.s[right[own[-1:]]]])
     s[0], s[-1] = lines.s[lines.offsets[curve]], lines.s[lines.offsets[curve + 1] - 1]
-    points = _on_line(lines, s)
-    middle = _on_line(lines, 0.5 * (lines.s[left[own]] + lines.s[right[own]]))
+    points = _on_line(s, lines.whole)
+    middle = _on_line(0.5 * (lines.s[left[own]] + lines.s[right[own]]), lines.whole)
     pieces = lines.pieces_of(own)
-    sides = exactly(np.array([[0.0, 1.0], [0.0, 1.0]] if lines.whole else [[0.0, 1.0], [1.0, 0.0]]))
-    if ends is not None:
-        sides = np.array([exactly(basis.x[curve, :, 0]) - end for end in ends], dtype=object)
     cells = np.arange(count)
     at_end = (vertex == 0) | (vertex == count)
     return Cells(
         plan=lines.plan,
-        basis=Basis(basis.x[curve], basis.w),
+        basis=basis,
         pieces=lambda which: pieces[which],
         inner=middle,
         points=points,
@@ -206,14 +328,21 @@ def line_cells(lines: Lines, curve: int, ends: tuple[Fraction, Fraction] | None 
         side=np.where(vertex == 0, 0, 1),
         corners=np.concatenate([np.stack([cells, cells], axis=1), np.stack([cells, cells + 1], axis=1)]),
         ends=np.stack([vertex, vertex], axis=1),
-        sides=sides,
+        sides=_ends_of_line(basis, lines.whole, ends),
         fixed=at_end & (ends is None),
     )
 
 
-def _on_line(lines: Lines, s: FloatArray) -> FloatArray:
+def _on_line(s: FloatArray, whole: bool) -> FloatArray:
     """Points of a line by its basis."""
-    return np.stack([s - 1, 1 - np.abs(s - 1)] if lines.whole else [1 - s, s], axis=1)
+    return np.stack([s - 1, 1 - np.abs(s - 1)] if whole else [1 - s, s], axis=1)
+
+
+def _ends_of_line(basis: Basis, whole: bool, ends: tuple[Fraction, Fraction] | None) -> ExactArray:
+    """Linear functions of the coordinates that are 0 at the ends of the domain."""
+    if ends is not None:
+        return np.array([exactly(basis.x[:, 0]) - end for end in ends], dtype=object)
+    return exactly(np.array([[0.0, 1.0], [0.0, 1.0]] if whole else [[0.0, 1.0], [1.0, 0.0]]))
 
 
 def plane_cells(found: Plane, where: Where) -> Cells:

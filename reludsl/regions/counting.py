@@ -21,7 +21,7 @@ from reludsl.network import Network, Node
 from reludsl.one_thread import one_thread
 from reludsl.progress import OnProgress, Progress, silent
 from reludsl.regions.ceiling import ceiling
-from reludsl.regions.cells.enumeration import INTERRUPTED, Enumeration, Task
+from reludsl.regions.cells.enumeration import Enumeration, Task
 from reludsl.regions.cells.probes import SECONDS
 from reludsl.regions.cells.processes import in_processes
 from reludsl.regions.counted import count_line, count_plane
@@ -32,6 +32,7 @@ from reludsl.regions.one_tree import one_tree
 from reludsl.regions.outputs import with_output_units
 from reludsl.regions.result import Counting, RegionCount
 from reludsl.regions.shared_maps import SharedMaps
+from reludsl.regions.watch import INTERRUPTED
 from reludsl.regions.where import where_of
 from reludsl.regions.xor_bound import xor_bound
 
@@ -96,7 +97,7 @@ def count(
         pattern: only regions whose units are on these pieces: of the first units, or of all; -1 for any. A unit is an
             element of an activation or a maximum, in the order of the nodes; its piece as in `Network.trace`.
         backend: for linear and integer programs.
-        time_limit: seconds; what was counted by then is a lower bound. LINE and PLANE know no limit.
+        time_limit: seconds; what was counted by then is a lower bound.
         processes: that search cells side by side; in a script that takes the guard `if __name__ == "__main__"`.
         confidence: of the lower bound of PROBE and XOR.
         threads: of the solver, for integer programs.
@@ -129,7 +130,8 @@ def count(
     if method in (Counting.LINE, Counting.PLANE):
         if not isinstance(domain, Box | Polytope | Space):
             raise InvalidInput(f"{method.value} counts on a box, a polytope or the whole space; give one of these")
-        return (count_line if method is Counting.LINE else count_plane)(network, domain, definition)
+        flat_count = count_line if method is Counting.LINE else count_plane
+        return flat_count(network, domain, definition, time_limit=time_limit, progress=progress)
     if method in (Counting.XOR, Counting.PROBE) and not 0 < confidence < 1:
         raise InvalidInput(f"the confidence is {confidence}; give a number between 0 and 1, e.g. 0.99")
     limits = Limits(threads=threads, seed=seed)

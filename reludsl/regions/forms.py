@@ -55,6 +55,10 @@ class Basis:
     x: FloatArray
     w: FloatArray
 
+    def one(self, k: int) -> Basis:
+        """Of one piece, for all that lies there."""
+        return Basis(self.x[k], self.w)
+
     def take(self, which: IntArray) -> Basis:
         """Of some pieces."""
         return self if self.x.ndim == 2 else Basis(self.x[which], self.w)

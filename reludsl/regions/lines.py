@@ -21,6 +21,7 @@ from reludsl.regions.forms import Basis, Form, exact_output, forms
 from reludsl.regions.path import Path
 from reludsl.regions.sweep import Events, Sweep
 from reludsl.regions.units import TOLERANCE, plan
+from reludsl.regions.watch import Watch
 
 CHUNK = 20
 """Chains that are swept at once: their values fit the cache."""
@@ -77,7 +78,7 @@ class Lines(Path):
                 f"a chain of {self.nodes.shape[1]} points is no line, so that its output is no affine function of t "
                 "from corner to corner; give its segments to `line`"
             )
-        return Basis(self.nodes[:, [2, 1]], np.array([0.0, 1.0])) if self.whole else Basis(self.nodes, np.ones(2))
+        return spanned(self.nodes, self.whole)
 
     def forms(self, stretches: IntArray) -> Form:
         """The output on some pieces as coefficients of `basis()`, with their errors: (m, 2, outputs)."""
@@ -138,8 +139,7 @@ class Lines(Path):
         """The output's affine maps on the pieces of one line, to be compared exactly."""
         own = np.flatnonzero(self.stretches.chain == curve)
         pieces = self.pieces_of(own)
-        basis = self.basis()
-        one = Basis(basis.x[curve], basis.w)
+        one = self.basis().one(curve)
         return Maps(self.forms(own), lambda k: exact_output(self.plan, one, pieces[k]), 2 * self.network.parameters)
 
 
@@ -216,11 +216,24 @@ def whole_line(network: Network, point: FloatArray, direction: FloatArray, *, to
     return _swept(network, np.stack([-d, x, d], axis=1), True, tolerance, False)
 
 
-def of_domain(network: Network, domain: Box | Polytope | Space, *, tolerance: float = TOLERANCE) -> Lines:
+def of_domain(
+    network: Network, domain: Box | Polytope | Space, *, tolerance: float = TOLERANCE, watch: Watch | None = None
+) -> Lines:
     """The one curve of a network of one input: an interval, or all of R.
 
     Raises:
         InvalidInput: a network of more inputs.
+        Late: the watch says that it is late, or an interrupt came.
+    """
+    nodes, whole = ends_of(network, domain)
+    return _swept(network, nodes, whole, tolerance, False, watch)
+
+
+def ends_of(network: Network, domain: Box | Polytope | Space) -> tuple[FloatArray, bool]:
+    """What `Lines.nodes` and `Lines.whole` are of a domain of one coordinate.
+
+    Raises:
+        InvalidInput: a network of more inputs, an interval that is a point.
     """
     if network.input_size != 1 or domain.size != 1:
         raise InvalidInput(
@@ -228,15 +241,20 @@ def of_domain(network: Network, domain: Box | Polytope | Space, *, tolerance: fl
             "give one input, or a line through its inputs with `line`"
         )
     if isinstance(domain, Space):
-        return whole_line(network, np.zeros(1), np.ones(1), tolerance=tolerance)
+        return np.array([[[-1.0], [0.0], [1.0]]]), True
     if isinstance(domain, Polytope):
         low = -domain.support(np.array([[-1.0]]))
         high = domain.support(np.array([[1.0]]))
-        return line(network, low, high, tolerance=tolerance)
+        return network.batch(np.stack([low, high]))[None], False
     low, high = domain.lower.ravel(), domain.upper.ravel()
     if not low < high:
         raise InvalidInput(f"the interval is the point {low.item():g}, which has no pieces; give two different ends")
-    return line(network, low, high, tolerance=tolerance)
+    return np.stack([low, high])[None], False
+
+
+def spanned(nodes: FloatArray, whole: bool) -> Basis:
+    """What spans lines: both ends of a segment, or the direction and the point of a whole line."""
+    return Basis(nodes[:, [2, 1]], np.array([0.0, 1.0])) if whole else Basis(nodes, np.ones(2))
 
 
 def _weight(s: FloatArray) -> FloatArray:
@@ -244,7 +262,14 @@ def _weight(s: FloatArray) -> FloatArray:
     return np.asarray(1 - np.abs(s - 1))
 
 
-def _swept(network: Network, nodes: FloatArray, whole: bool, tolerance: float, measured: bool) -> Lines:
+def _swept(
+    network: Network,
+    nodes: FloatArray,
+    whole: bool,
+    tolerance: float,
+    measured: bool,
+    watch: Watch | None = None,
+) -> Lines:
     if not np.isfinite(nodes).all():
         raise InvalidInput("a point of a line holds a number that is not finite; give finite ones, or use `whole_line`")
     if not len(nodes):
@@ -262,6 +287,7 @@ def _swept(network: Network, nodes: FloatArray, whole: bool, tolerance: float, m
             tolerance=tolerance,
             weight=_weight if whole else None,
             measured=measured,
+            watch=watch,
         )
         found.append((sweep, sweep.run()))
     return _joined(network, nodes, whole, tolerance, found)

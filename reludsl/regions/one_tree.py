@@ -55,6 +55,7 @@ from reludsl.regions.ledger import Ledger, OnPattern
 from reludsl.regions.pattern_program import PatternProgram
 from reludsl.regions.presence import Judge, checked
 from reludsl.regions.result import Counting, RegionCount
+from reludsl.regions.watch import INTERRUPTED
 from reludsl.regions.where import where_of
 from reludsl.solve import TOLERANCE, solvable_scale
 
@@ -64,8 +65,6 @@ ROBUST = 100.0
 FINE = 1e-7
 """The tolerance that is asked for, where a backend takes one. Searches take as long as with 1e-6, and find thinner
 regions; SCIP has the room to divide it by 1000 (see its backend)."""
-
-INTERRUPTED = "the user interrupted the search"
 
 
 class Way(enum.Enum):

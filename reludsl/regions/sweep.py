@@ -18,6 +18,7 @@ from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.layers import Activation, AffineLayer, MaxLayer, elementwise
 from reludsl.network import INPUT
 from reludsl.regions.units import Part, Plan, Scales, activated, affine
+from reludsl.regions.watch import Late, Watch
 
 _GIVEN = ""
 """Under this name lives what the present node takes."""
@@ -53,6 +54,7 @@ class Sweep:
         weight: gives w from s for homogeneous coordinates.
         start: piece of every unit at the beginning of every chain.
         measured: whether lengths are taken.
+        watch: looked at before every node with units.
         lengths: of every chain at every stop, one after the other. Behind a node with units its value is affine between
             the points that there are by then, so that their distances add up to the length.
     """
@@ -64,11 +66,13 @@ class Sweep:
     tolerance: float
     weight: Callable[[FloatArray], FloatArray] | None = None
     measured: bool = False
+    watch: Watch | None = None
     number: IntArray = field(init=False)
     born: int = field(init=False)
     start: IntArray = field(init=False)
     events: list[Events] = field(init=False, default_factory=list)
     lengths: list[FloatArray] = field(init=False, default_factory=list)
+    last: tuple[FloatArray, int] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.born = len(self.s)
@@ -80,13 +84,39 @@ class Sweep:
         return None if self.weight is None else self.weight(self.s)
 
     def run(self) -> Events:
-        """Walk through the network; the output's values are left in `live`."""
+        """Walk through the network; the output's values are left in `live`.
+
+        Raises:
+            Late: the watch says that it is late, or an interrupt came; of one chain.
+        """
+        try:
+            return self._walk()
+        except KeyboardInterrupt:
+            if self.last is None:
+                raise
+            raise self._late(*self.last, True) from None
+
+    def _look(self, done: int) -> None:
+        """Remember what is cut by `done` bits, say so, and end it when it is late."""
+        if self.watch is None:
+            return
+        self.last = self.s, done
+        self.watch.tell("pieces", len(self.s) - 1)
+        if self.watch.late:
+            raise self._late(*self.last, False)
+
+    def _late(self, s: FloatArray, done: int, interrupted: bool) -> Late:
+        return Late(0.5 * (s[1:] + s[:-1])[:, None], done, self.plan.bits, interrupted)
+
+    def _walk(self) -> Events:
         network = self.plan.network
         scales = Scales(network, self.w)
         scales.note(INPUT, None, self.live[INPUT], begin=_ends(self.chain)[:-1])
         self._measure(self.live[INPUT])
         for step in self.plan.steps:
             node, layer = step.node, step.node.layer
+            if step.part is not None:
+                self._look(step.part.bit)
             scale = scales.of(node)
             given = network.gather(node, self.live)
             self.live = {name: self.live[name] for name in step.kept}

@@ -23,8 +23,7 @@ from reludsl.regions.cells.settle import Settle
 from reludsl.regions.cells.sides import Sides
 from reludsl.regions.edges import UnitLayer
 from reludsl.regions.found import Regions
-
-INTERRUPTED, OUT_OF_TIME = "the user interrupted the search", "the time limit was reached"
+from reludsl.regions.watch import INTERRUPTED, OUT_OF_TIME
 
 
 @dataclass(frozen=True, eq=False)

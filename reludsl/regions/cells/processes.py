@@ -20,10 +20,11 @@ import numpy as np
 
 from reludsl.backend import FloatArray
 from reludsl.one_thread import by_one_thread
-from reludsl.regions.cells.enumeration import INTERRUPTED, OUT_OF_TIME, Enumeration, Task
+from reludsl.regions.cells.enumeration import Enumeration, Task
 from reludsl.regions.cells.nodes import Nodes
 from reludsl.regions.cells.search import Search
 from reludsl.regions.found import Regions
+from reludsl.regions.watch import INTERRUPTED, OUT_OF_TIME
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

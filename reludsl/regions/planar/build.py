@@ -13,6 +13,7 @@ from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.expr import Input
 from reludsl.layers import Max, relu
 from reludsl.network import INPUT, Network, Node
+from reludsl.progress import OnProgress, silent
 from reludsl.regions.forms import Basis
 from reludsl.regions.planar.complex import GLUE, Complex, merged, polygon, restricted, side, whole_plane
 from reludsl.regions.planar.cutting import Cut, Lines, Rows
@@ -20,6 +21,7 @@ from reludsl.regions.planar.engine import Engine
 from reludsl.regions.planar.result import Plane, unique_rows
 from reludsl.regions.slice import Slice
 from reludsl.regions.units import TOLERANCE, plan
+from reludsl.regions.watch import Late, Watch
 from reludsl.regions.where import where_of
 
 Where = Slice | Box | Polytope | Space
@@ -41,7 +43,14 @@ def cuttable(where: Input | Where) -> Where:
     return found
 
 
-def plane(network: Network, where: Input | Where, *, tolerance: float = TOLERANCE) -> Plane:
+def plane(
+    network: Network,
+    where: Input | Where,
+    *,
+    tolerance: float = TOLERANCE,
+    time_limit: float | None = None,
+    progress: OnProgress = silent,
+) -> Plane:
     """The cell complex of a network on a part of a plane.
 
     A face is a full-dimensional activation region, cut to the domain. V - E + F = 1, and no two faces share a pattern:
@@ -49,9 +58,12 @@ def plane(network: Network, where: Input | Where, *, tolerance: float = TOLERANC
 
     Args:
         tolerance: a value this close to its break, relative to the terms that it is the sum of, is on it.
+        time_limit: seconds.
+        progress: told how many cells there are so far.
 
     Raises:
         InvalidInput: a domain that has no two dimensions, a layer whose pieces are unknown.
+        OutOfTime: the time limit passed; `count_plane` gives a lower bound then.
         SolverFailed: Euler's relation or the uniqueness of patterns does not hold.
 
     >>> from reludsl.layers import Affine
@@ -62,7 +74,21 @@ def plane(network: Network, where: Input | Where, *, tolerance: float = TOLERANC
     >>> plane(Network.chain([lines, relu], (2,)), Space(2)).faces
     11
     """
-    (found,) = _parts(network, cuttable(where), tolerance, math.inf)
+    try:
+        return cut_plane(network, cuttable(where), Watch.over(time_limit, progress), tolerance)
+    except Late as late:
+        if late.interrupted:
+            raise KeyboardInterrupt from late
+        raise
+
+
+def cut_plane(network: Network, where: Where, watch: Watch, tolerance: float = TOLERANCE) -> Plane:
+    """`plane`, for who goes on with what there is when it is late.
+
+    Raises:
+        Late: the watch says that it is late, or an interrupt came.
+    """
+    (found,) = _parts(network, where, tolerance, math.inf, watch)
     return found
 
 
@@ -89,10 +115,10 @@ def plane_parts(
     chosen = cuttable(where)
     if isinstance(chosen, Space):
         raise InvalidInput("all of R^2 is cut as a whole, for its parts meet at infinity; give a box, or use `plane`")
-    return _parts(network, chosen, tolerance, budget)
+    return _parts(network, chosen, tolerance, budget, None)
 
 
-def _parts(network: Network, where: Where, tolerance: float, budget: float) -> Iterator[Plane]:
+def _parts(network: Network, where: Where, tolerance: float, budget: float, watch: Watch | None) -> Iterator[Plane]:
     if where.size != network.input_size:
         raise InvalidInput(
             f"the domain has {where.size} coordinates and the network {network.input_size} inputs; give a domain of "
@@ -103,12 +129,19 @@ def _parts(network: Network, where: Where, tolerance: float, budget: float) -> I
             f"a domain of {where.size} coordinates has no plane complex; give a network of two inputs, or a `Slice`"
         )
     own = plan(network)
-    x = np.vstack([where.axes, where.origin]) if isinstance(where, Slice) else np.vstack([np.eye(2), np.zeros(2)])
+    basis = basis_of(where)
+    x = basis.x
     start = whole_plane(own.words) if isinstance(where, Space) else _bounded(where, own.words)
     corners = start.live[""]
     start.live[INPUT] = corners @ x if isinstance(where, Space) else corners @ x[:2] + x[2]
-    for disk in Engine(own, tolerance, isinstance(where, Space), budget).run(start):
-        yield _answer(network, Basis(x, np.array([0.0, 0.0, 1.0])), disk, isinstance(where, Space))
+    for disk in Engine(own, tolerance, isinstance(where, Space), budget, watch).run(start):
+        yield _answer(network, basis, disk, isinstance(where, Space))
+
+
+def basis_of(where: Where) -> Basis:
+    """The two axes and the origin of a plane."""
+    x = np.vstack([where.axes, where.origin]) if isinstance(where, Slice) else np.vstack([np.eye(2), np.zeros(2)])
+    return Basis(x, np.array([0.0, 0.0, 1.0]))
 
 
 def _answer(network: Network, basis: Basis, disk: Complex, unbounded: bool) -> Plane:
@@ -133,10 +166,18 @@ def _answer(network: Network, basis: Basis, disk: Complex, unbounded: bool) -> P
     )
 
 
-def decision_plane(network: Network, where: Input | Where, *, tolerance: float = TOLERANCE) -> Plane:
+def decision_plane(
+    network: Network,
+    where: Input | Where,
+    *,
+    tolerance: float = TOLERANCE,
+    time_limit: float | None = None,
+    progress: OnProgress = silent,
+) -> Plane:
     """The complex cut once more where the largest output changes; of one output where it passes 0.
 
     `boundary()` of it are the edges of the decision boundary, exactly: on each two outputs tie and no other is larger.
+    The arguments, and what is raised, are those of `plane`.
 
     >>> from reludsl.layers import Affine
     >>> net = Network.chain([Affine(np.eye(2), np.zeros(2)), relu, Affine(np.eye(2), np.zeros(2))], (2,))
@@ -150,9 +191,8 @@ def decision_plane(network: Network, where: Input | Where, *, tolerance: float =
     n = network.output_size
     layer = relu if n == 1 else Max(np.arange(n)[None, :], n, (1,))
     cone = network.cone(network.output)
-    return plane(
-        Network((*cone, Node(name, layer, network.output)), network.input_shape, name), where, tolerance=tolerance
-    )
+    chosen = Network((*cone, Node(name, layer, network.output)), network.input_shape, name)
+    return plane(chosen, where, tolerance=tolerance, time_limit=time_limit, progress=progress)
 
 
 def _bounded(where: Slice | Box | Polytope, words: int) -> Complex:

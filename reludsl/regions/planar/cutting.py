@@ -233,13 +233,14 @@ class Cut:
         edge = whole[_Row.EDGE]
         border = whole[:, edge >= 0]
         on_left = border[_Row.EDGE] % 2 == 0
-        disk.left[border[_Row.EDGE, on_left] // 2] = border[_Row.LEFT, on_left]
-        disk.right[border[_Row.EDGE, ~on_left] // 2] = border[_Row.LEFT, ~on_left]
         inner = whole[:, edge < 0]
         disk.tail = np.concatenate([disk.tail, inner[_Row.TAIL]])
         disk.head = np.concatenate([disk.head, inner[_Row.HEAD]])
+        # arrays of its own: whoever kept the complex as it was keeps it
         disk.left = np.concatenate([disk.left, inner[_Row.LEFT]])
         disk.right = np.concatenate([disk.right, inner[_Row.RIGHT]])
+        disk.left[border[_Row.EDGE, on_left] // 2] = border[_Row.LEFT, on_left]
+        disk.right[border[_Row.EDGE, ~on_left] // 2] = border[_Row.LEFT, ~on_left]
         disk.maker = np.concatenate([disk.maker, inner[_Row.MAKER]])
         disk.words = words.all
         disk.faces = words.count

@@ -7,6 +7,7 @@ the largest before it, and faces that end with one piece are merged again.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -19,6 +20,7 @@ from reludsl.network import INPUT
 from reludsl.regions.planar.complex import Complex, merged, restricted
 from reludsl.regions.planar.cutting import FIRST, Cut, Lines, Rows
 from reludsl.regions.units import Part, Plan, Scales, activated, affine
+from reludsl.regions.watch import Late, Watch
 
 _GIVEN = " given"
 """Under this name lives what the present node takes."""
@@ -34,16 +36,44 @@ class Engine:
         tolerance: a value this close to its break, relative to the terms that it is the sum of, is on it.
         weighted: the last coordinate is the weight w of a point (see `reludsl.regions.units`).
         budget: bytes of values beyond which a complex is divided, and its parts are gone through one after the other.
+        watch: looked at before every block of lines; with None nobody waits for what is there by then.
     """
 
-    def __init__(self, plan: Plan, tolerance: float, weighted: bool, budget: float = math.inf) -> None:
+    def __init__(
+        self, plan: Plan, tolerance: float, weighted: bool, budget: float = math.inf, watch: Watch | None = None
+    ) -> None:
         self.plan, self.tolerance, self.weighted, self.budget = plan, tolerance, weighted, budget
+        self.watch = watch
+        self.last: tuple[Complex, int] | None = None
 
     def run(self, disk: Complex) -> Iterator[Complex]:
-        """The complex on whose faces every unit keeps its piece, in parts; its `live` holds the output."""
+        """The complex on whose faces every unit keeps its piece, in parts; its `live` holds the output.
+
+        Raises:
+            Late: the watch says that it is late, or an interrupt came.
+        """
         scales = Scales(self.plan.network, self._weight(disk))
         scales.note(INPUT, None, disk.live[INPUT])
-        return self._from(0, 0, disk, scales)
+        try:
+            yield from self._from(0, 0, disk, scales)
+        except KeyboardInterrupt:
+            if self.last is None:
+                raise
+            raise self._late(*self.last, True) from None
+
+    def _look(self, disk: Complex, done: int) -> None:
+        """Remember what is cut by `done` bits, say so, and end it when it is late."""
+        if self.watch is None:
+            return
+        kept = copy.copy(disk)
+        kept.live = {"": disk.live[""].copy()}
+        self.last = kept, done
+        self.watch.tell("cells", disk.faces)
+        if self.watch.late:
+            raise self._late(kept, done, False)
+
+    def _late(self, disk: Complex, done: int, interrupted: bool) -> Late:
+        return Late(disk.centres(), done, self.plan.bits, interrupted)
 
     def _from(self, at: int, line: int, disk: Complex, scales: Scales) -> Iterator[Complex]:
         """Go on with node `at`; with `line` > 0 in the middle of it, where `live` holds what it takes as well."""
@@ -52,6 +82,8 @@ class Engine:
         while at < len(steps):
             step = steps[at]
             node, layer, part = step.node, step.node.layer, step.part
+            if part is not None and not line:
+                self._look(disk, part.bit)
             if not line and self._large(disk, network.size(node.name)):
                 break
             scale = scales.of(node)
@@ -99,8 +131,10 @@ class Engine:
         column = place[-1].start + np.tile(np.arange(part.size), part.pieces - 1)
         weight = place[0].stop - 1 if self.weighted else None
         for lines in blocks(disk, line, breaks.size):
-            if lines[0] > line and self._large(disk, 0):
-                break
+            if lines[0] > line:
+                self._look(disk, part.bit + int(lines[0]))
+                if self._large(disk, 0):
+                    break
             b = breaks[lines]
             slack = self.tolerance * (scale[lines % part.size] + np.abs(b))
             Cut(disk, values, AtBreaks(column[lines], b, weight).lines(slack, part.bit + int(lines[0]))).run()
