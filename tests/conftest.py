@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -39,8 +40,11 @@ def need() -> Callable[[str], Any]:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """run("certify", net, ...) -> (exit status, stdout, stderr) of the command line."""
+    """run("certify", net, ...) -> (exit status, stdout, stderr) of the command line, without lines of progress."""
     from reludsl import cli
+
+    # they come after a second, which a busy machine takes for anything
+    monkeypatch.setattr("reludsl.cli.progress.QUIET", math.inf)
 
     def call(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["reludsl", *(str(w) for w in words)])
