@@ -237,6 +237,7 @@ def _begun(
         corners=np.zeros((0, 2), dtype=np.int64), ends=np.zeros((0, 2), dtype=np.int64), sides=sides,
         fixed=np.zeros(0, dtype=np.bool_),
     )  # fmt: skip
+    watch = watch.soon() if late.interrupted else watch
     proof = certify(nothing, _for_proof(watch, definition))
     shown = np.flatnonzero(proof.present)
     _, first = np.unique(words[shown], axis=0, return_index=True)

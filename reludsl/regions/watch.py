@@ -13,6 +13,9 @@ from reludsl.progress import OnProgress, Progress, silent
 INTERRUPTED, OUT_OF_TIME = "the user interrupted the search", "the time limit was reached"
 """Why a count is not complete."""
 
+PATIENCE = 2.0
+"""Seconds after an interrupt in which it may be proved what is there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -48,6 +51,10 @@ class Watch:
         """The same for a part of the time that is left."""
         now = time.perf_counter()
         return replace(self, deadline=now + part * (self.deadline - now))
+
+    def soon(self) -> Watch:
+        """The same for somebody who wants an end: `PATIENCE` seconds at the most."""
+        return replace(self, deadline=min(self.deadline, time.perf_counter() + PATIENCE))
 
     @property
     def late(self) -> bool:
