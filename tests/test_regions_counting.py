@@ -30,7 +30,7 @@ from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.domain import Ball, Box, Domain, Norm, Polytope, Space
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.exact import exactly
-from reludsl.layers import Affine, maxout, relu
+from reludsl.layers import Affine, PiecewiseLinear, absolute, hard_tanh, leaky_relu, maxout, relu, relu6
 from reludsl.network import Network
 from reludsl.networks import general_position, six_definitions
 from reludsl.progress import Progress
@@ -280,6 +280,17 @@ def test_output_that_is_on_alone_keeps_the_regions_in_which_it_is(seed: int) -> 
         alone = tuple(int(j == k) for j in range(3))
         assert proved(one) == sum(r.pattern[-3:] == alone for r in every)
     assert proved(cells(network, cube(2), outputs_as_units=True)) == len(every)
+
+
+@pytest.mark.parametrize("last", [absolute, hard_tanh(), relu6, leaky_relu(0.25), relu], ids=lambda layer: layer.name)
+def test_output_that_is_above_zero_alone_is_so_behind_any_activation(last: PiecewiseLinear) -> None:
+    network = with_outputs(0)
+    units = Network.chain([*(node.layer for node in network.nodes), last, relu], (2,))
+    every = region_oracle.regions(units, cube(2))
+    found = count_by_label(Network.chain([node.layer for node in units.nodes[:-1]], (2,)), cube(2), Label.ALONE)
+    for k, one in found.items():
+        alone = tuple(int(j == k) for j in range(3))
+        assert proved(one) == sum(r.pattern[-3:] == alone for r in every)
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
