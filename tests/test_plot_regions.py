@@ -58,6 +58,19 @@ def labels(axes: Any) -> list[str]:
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
+@pytest.mark.parametrize("colouring", Colouring)
+def test_nothing_of_a_map_is_cut_off_beside_its_legend_and_scale(colouring: Colouring) -> None:
+    network, where = random_network(2, 6, 6, 3), Box([-1.25, -1.25], [1.25, 1.25])
+    axes = plot_plane(plane(network, where), colouring, decision=decision_plane(network, where))
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(axes.figure)
+    canvas.draw()
+    everything, page = axes.figure.get_tightbbox(canvas.get_renderer()), axes.figure.bbox_inches
+    assert everything.x0 >= page.x0 and everything.x1 <= page.x1
+    assert everything.y0 >= page.y0 and everything.y1 <= page.y1
+
+
 def grid(n: int) -> tuple[Any, Any]:
     """n x n squares as polygons."""
     x, y = (a.ravel() for a in np.meshgrid(np.arange(n), np.arange(n)))
