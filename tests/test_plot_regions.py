@@ -67,8 +67,8 @@ def test_nothing_of_a_map_is_cut_off_beside_its_legend_and_scale(colouring: Colo
     canvas = FigureCanvasAgg(axes.figure)
     canvas.draw()
     everything, page = axes.figure.get_tightbbox(canvas.get_renderer()), axes.figure.bbox_inches
-    assert everything.x0 >= page.x0 and everything.x1 <= page.x1
-    assert everything.y0 >= page.y0 and everything.y1 <= page.y1
+    assert (everything.min >= page.min).all()
+    assert (everything.max <= page.max).all()
 
 
 def grid(n: int) -> tuple[Any, Any]:

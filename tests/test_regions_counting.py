@@ -34,7 +34,7 @@ from reludsl.layers import Affine, PiecewiseLinear, absolute, hard_tanh, leaky_r
 from reludsl.network import Network
 from reludsl.networks import general_position, six_definitions
 from reludsl.progress import Progress
-from reludsl.regions import Label, Regions, count, count_by_label
+from reludsl.regions import Counting, Definition, Label, Regions, count, count_by_label
 from reludsl.regions.cell import exact_cell
 from reludsl.regions.cells import cascade, search
 from reludsl.regions.cells.cascade import CellLayer
@@ -291,6 +291,20 @@ def test_output_that_is_above_zero_alone_is_so_behind_any_activation(last: Piece
     for k, one in found.items():
         alone = tuple(int(j == k) for j in range(3))
         assert proved(one) == sum(r.pattern[-3:] == alone for r in every)
+
+
+@pytest.mark.parametrize("definition", [Definition.ACTIVATION, Definition.AFFINE])
+@pytest.mark.parametrize(
+    ("rows", "bias", "truth"),
+    [([[3.0], [3.0]], [-1.0, -1.0 - 2.0**-52], 3), ([[1.0, 1.0], [1.0, 1.0 + 2.0**-52]], [0.0, 0.0], 4)],
+    ids=["line", "plane"],
+)
+def test_auto_searches_where_edges_lie_too_close_for_a_cut_in_floats(
+    rows: list[list[float]], bias: list[float], truth: int, definition: Definition
+) -> None:
+    network = Network.chain([Affine(np.array(rows), np.array(bias)), relu], (len(rows[0]),))
+    found = count(network, cube(len(rows[0])), definition=definition)
+    assert (found.count, found.exact, found.method) == (truth, True, Counting.CELLS)
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------

@@ -137,7 +137,9 @@ def _result(
         count = maps.connected(*pairs)[1] if definition is Definition.CONNECTED else most
         upper = most if proof.complete else upper
         ambiguous += most - lower if proof.complete else 0
-    note = "" if lower == upper else "some signs or maps are equal up to rounding, and fractions would have taken long"
+    note = (
+        "" if lower == upper else "some signs or maps are equal up to rounding, and fractions did not settle them all"
+    )
     return RegionCount(
         count=count,
         lower=lower,

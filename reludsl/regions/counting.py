@@ -38,6 +38,9 @@ from reludsl.regions.xor_bound import xor_bound
 CONFIDENCE = 0.99
 """Of lower bounds that random draws give."""
 
+FEW = 1000
+"""Pieces of a line or faces of a plane that cells, which take longer, may be asked about as well."""
+
 QUIET = 2.0
 """Seconds of counting before somebody who watches is told an estimate of the whole."""
 
@@ -90,7 +93,8 @@ def count(
         domain: a box, a polytope, an L-infinity ball, an input that has one (`rd.box(0, 1, net.input_shape)`), or
             `Space(n)` for all of R^n.
         definition: what a region is (see `Definition`).
-        method: AUTO takes the line or the plane where there are one or two inputs, else CELLS.
+        method: AUTO takes the line or the plane where there are one or two inputs, else CELLS; these also where a line
+            or a plane of at most `FEW` regions leaves one open.
         outputs_as_units: the outputs are ReLU units of the pattern too.
         label: only regions with inputs at which this output is the largest.
         pattern: only regions whose units are on these pieces: of the first units, or of all; -1 for any. A unit is an
@@ -119,7 +123,8 @@ def count(
     network = with_output_units(network) if outputs_as_units else network
     asked = _restricted(network, label, pattern)
     free = asked.own == asked.wanted.size and bool((asked.wanted < 0).all())
-    if method is Counting.AUTO:
+    auto = method is Counting.AUTO
+    if auto:
         flat = {1: Counting.LINE, 2: Counting.PLANE}.get(network.input_size, Counting.CELLS)
         method = flat if free and _planar(domain) and definition is not Definition.PATTERNS else Counting.CELLS
     if method is not Counting.CELLS and method is not Counting.PROBE and not free:
@@ -129,7 +134,21 @@ def count(
     if method in (Counting.LINE, Counting.PLANE):
         if not isinstance(domain, Box | Polytope | Space):
             raise InvalidInput(f"{method.value} counts on a box, a polytope or the whole space; give one of these")
-        return (count_line if method is Counting.LINE else count_plane)(network, domain, definition)
+        cut = (count_line if method is Counting.LINE else count_plane)(network, domain, definition)
+        if not auto or cut.exact or cut.count > FEW or definition is Definition.CONNECTED:
+            return cut
+        searched = count(
+            network,
+            domain,
+            definition=definition,
+            method=Counting.CELLS,
+            backend=backend,
+            time_limit=time_limit,
+            processes=processes,
+            seed=seed,
+            progress=progress,
+        )
+        return min(searched, cut, key=lambda one: one.upper - one.lower)
     if method in (Counting.XOR, Counting.PROBE) and not 0 < confidence < 1:
         raise InvalidInput(f"the confidence is {confidence}; give a number between 0 and 1, e.g. 0.99")
     limits = Limits(threads=threads, seed=seed)
