@@ -34,7 +34,7 @@ from reludsl.layers import Affine, PiecewiseLinear, absolute, hard_tanh, leaky_r
 from reludsl.network import Network
 from reludsl.networks import general_position, six_definitions
 from reludsl.progress import Progress
-from reludsl.regions import Counting, Definition, Label, Regions, count, count_by_label
+from reludsl.regions import Counting, Definition, Label, Regions, count, count_by_label, stream
 from reludsl.regions.cell import exact_cell
 from reludsl.regions.cells import cascade, search
 from reludsl.regions.cells.cascade import CellLayer
@@ -305,6 +305,43 @@ def test_auto_searches_where_edges_lie_too_close_for_a_cut_in_floats(
     network = Network.chain([Affine(np.array(rows), np.array(bias)), relu], (len(rows[0]),))
     found = count(network, cube(len(rows[0])), definition=definition)
     assert (found.count, found.exact, found.method) == (truth, True, Counting.CELLS)
+
+
+# --- what is asked ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"time_limit": -1.0}, "begins"),
+        ({"time_limit": float("nan")}, "begins"),
+        ({"method": "xor", "time_limit": float("nan")}, "begins"),
+        ({"method": "probe", "time_limit": -1.0}, "begins"),
+        ({"processes": 0}, "0 processes"),
+        ({"confidence": 2.0}, "between 0 and 1"),
+        ({"seed": -1}, "seed"),
+        ({"pattern": [0.5]}, "whole numbers"),
+        ({"pattern": [float("nan")]}, "whole numbers"),
+        ({"pattern": "01"}, "whole numbers"),
+        ({"label": 1.5}, "0 to 2"),
+    ],
+    ids=str,
+)
+def test_settings_that_mean_nothing_are_refused_whatever_the_method(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        count(with_outputs(0), cube(2), **asked)
+
+
+@pytest.mark.parametrize("asked", [{"time_limit": -1.0}, {"processes": 0}, {"seed": -1}], ids=str)
+def test_settings_that_mean_nothing_are_refused_before_anything_is_listed(asked: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        stream(with_outputs(0), cube(2), **asked)
+
+
+def test_label_of_one_output_is_refused() -> None:
+    network = Network.chain([Affine(np.eye(2), np.zeros(2)), relu, Affine(np.ones((1, 2)), np.zeros(1))], (2,))
+    with pytest.raises(InvalidInput, match="one output"):
+        count(network, cube(2), label=0)
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------
