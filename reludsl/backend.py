@@ -342,14 +342,14 @@ class Limits:
 
     Args:
         threads: number of threads of the solver; set once, before the first solve.
-        seed: random seed; with one thread a session is deterministic.
+        seed: random seed, not negative; with one thread a session is deterministic.
         profile: use the backend's settings for network models (`Backend.profile` says which, and why).
         tolerance: how far a point may be outside of a row, and an integer column from an integer, at most; None
             leaves it to the solver.
         options: raw options of the solver by its own names; an unknown name is an error.
 
     Raises:
-        InvalidInput: a tolerance that is not above 0, or above 1e-3.
+        InvalidInput: a negative seed; a tolerance that is not above 0, or above 1e-3.
     """
 
     threads: int = 1
@@ -359,6 +359,8 @@ class Limits:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InvalidInput(f"the seed is {self.seed}, from which no random choice is drawn; give 0 or more")
         if self.tolerance is not None and not 0 < self.tolerance <= 1e-3:
             raise InvalidInput(
                 f"the tolerance is {self.tolerance}, with which no floating-point solver tells points from others; "

@@ -58,6 +58,27 @@ def labels(axes: Any) -> list[str]:
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
+@pytest.mark.parametrize("colouring", Colouring)
+def test_nothing_of_a_map_is_cut_off_beside_its_legend_and_scale(colouring: Colouring) -> None:
+    network, where = random_network(2, 6, 6, 3), Box([-1.25, -1.25], [1.25, 1.25])
+    axes = plot_plane(plane(network, where), colouring, decision=decision_plane(network, where))
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(axes.figure)
+    canvas.draw()
+    everything, page = axes.figure.get_tightbbox(canvas.get_renderer()), axes.figure.bbox_inches
+    assert (everything.min >= page.min).all()
+    assert (everything.max <= page.max).all()
+
+
+def test_legend_shows_the_colours_of_lines_that_are_drawn_thin() -> None:
+    corners, offsets = grid(1)
+    many = np.zeros((20_000, 2, 2))
+    axes = plot_regions(corners, offsets, np.zeros((1, 1)), boundaries=many, layers=np.arange(len(many)) % 2)
+    assert drawn(axes, "layer 1").get_linewidth()[0] < 1
+    assert [line.get_linewidth() >= 1 for line in axes.get_legend().get_lines()] == [True, True]
+
+
 def grid(n: int) -> tuple[Any, Any]:
     """n x n squares as polygons."""
     x, y = (a.ravel() for a in np.meshgrid(np.arange(n), np.arange(n)))

@@ -18,6 +18,7 @@ from reludsl.layers import (
     Affine,
     AffineLayer,
     BatchNorm,
+    Layer,
     Max,
     PiecewiseLinear,
     Reshape,
@@ -31,6 +32,7 @@ from reludsl.layers import (
     relu,
 )
 from reludsl.network import INPUT, Network, Node
+from reludsl.regions import count
 from reludsl.regions.bounds import RegionBounds, bounds, cai_rank, montufar_2017, raghu, serra_2018
 from reludsl.regions.bounds import maxout as maxout_bound
 from reludsl.regions.bounds.activation_based import activation_based, reaches_of
@@ -351,7 +353,7 @@ def test_branches_keep_dimensions_that_a_narrow_layer_would_take() -> None:
     assert "more than the layer before it" in found.notes["cai_rank"]
 
 
-def test_outputs_count_as_units_where_the_output_layer_is_affine() -> None:
+def test_outputs_count_as_units_where_they_are_no_relus_yet() -> None:
     end = Affine(np.ones((4, 3)), np.zeros(4))
     net = Network.chain([EXAMPLE.nodes[0].layer, relu, EXAMPLE.nodes[2].layer, relu, end], (2,))
     assert bounds(net).widths == (3, 3)
@@ -361,6 +363,19 @@ def test_outputs_count_as_units_where_the_output_layer_is_affine() -> None:
     assert bounds(EXAMPLE, outputs_as_units=True).widths == (3, 3)
     # the outputs are positive, or 0 where all units are inactive: nothing switches
     assert found.activation_based == 11
+
+
+@pytest.mark.parametrize(
+    ("last", "most"), [(maxout(2, 2), 4), (absolute, 16), (hard_tanh(), 36)], ids=["maxout", "absolute", "hard_tanh"]
+)
+def test_outputs_of_any_layer_as_units_have_no_more_regions_than_the_bounds(last: Layer, most: int) -> None:
+    # max(x, y), or both outputs, and the ReLUs on them: as many options as pieces, as in the count
+    net = Network.chain([Affine(np.array([[1.0, 0.25], [0.0, 1.0]]), np.zeros(2)), last], (2,))
+    found = bounds(net, outputs_as_units=True)
+    exact = count(net, Box([-2.0, -2.0], [2.0, 2.0]), outputs_as_units=True)
+    assert exact.exact
+    assert found.two_to_n == most
+    assert exact.count <= found.upper
 
 
 def test_network_without_units_and_both_forms_at_once_are_refused() -> None:

@@ -30,11 +30,11 @@ from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.domain import Ball, Box, Domain, Norm, Polytope, Space
 from reludsl.errors import InvalidInput, SolverFailed
 from reludsl.exact import exactly
-from reludsl.layers import Affine, maxout, relu
+from reludsl.layers import Affine, PiecewiseLinear, absolute, hard_tanh, leaky_relu, maxout, relu, relu6
 from reludsl.network import Network
 from reludsl.networks import general_position, six_definitions
 from reludsl.progress import Progress
-from reludsl.regions import Label, Regions, count, count_by_label
+from reludsl.regions import Counting, Definition, Label, Regions, count, count_by_label, stream
 from reludsl.regions.cell import exact_cell
 from reludsl.regions.cells import cascade, search
 from reludsl.regions.cells.cascade import CellLayer
@@ -280,6 +280,68 @@ def test_output_that_is_on_alone_keeps_the_regions_in_which_it_is(seed: int) -> 
         alone = tuple(int(j == k) for j in range(3))
         assert proved(one) == sum(r.pattern[-3:] == alone for r in every)
     assert proved(cells(network, cube(2), outputs_as_units=True)) == len(every)
+
+
+@pytest.mark.parametrize("last", [absolute, hard_tanh(), relu6, leaky_relu(0.25), relu], ids=lambda layer: layer.name)
+def test_output_that_is_above_zero_alone_is_so_behind_any_activation(last: PiecewiseLinear) -> None:
+    network = with_outputs(0)
+    units = Network.chain([*(node.layer for node in network.nodes), last, relu], (2,))
+    every = region_oracle.regions(units, cube(2))
+    found = count_by_label(Network.chain([node.layer for node in units.nodes[:-1]], (2,)), cube(2), Label.ALONE)
+    for k, one in found.items():
+        alone = tuple(int(j == k) for j in range(3))
+        assert proved(one) == sum(r.pattern[-3:] == alone for r in every)
+
+
+@pytest.mark.parametrize("definition", [Definition.ACTIVATION, Definition.AFFINE])
+@pytest.mark.parametrize(
+    ("rows", "bias", "truth"),
+    [([[3.0], [3.0]], [-1.0, -1.0 - 2.0**-52], 3), ([[1.0, 1.0], [1.0, 1.0 + 2.0**-52]], [0.0, 0.0], 4)],
+    ids=["line", "plane"],
+)
+def test_auto_searches_where_edges_lie_too_close_for_a_cut_in_floats(
+    rows: list[list[float]], bias: list[float], truth: int, definition: Definition
+) -> None:
+    network = Network.chain([Affine(np.array(rows), np.array(bias)), relu], (len(rows[0]),))
+    found = count(network, cube(len(rows[0])), definition=definition)
+    assert (found.count, found.exact, found.method) == (truth, True, Counting.CELLS)
+
+
+# --- what is asked ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"time_limit": -1.0}, "begins"),
+        ({"time_limit": float("nan")}, "begins"),
+        ({"method": "xor", "time_limit": float("nan")}, "begins"),
+        ({"method": "probe", "time_limit": -1.0}, "begins"),
+        ({"processes": 0}, "0 processes"),
+        ({"confidence": 2.0}, "between 0 and 1"),
+        ({"seed": -1}, "seed"),
+        ({"pattern": [0.5]}, "whole numbers"),
+        ({"pattern": [float("nan")]}, "whole numbers"),
+        ({"pattern": "01"}, "whole numbers"),
+        ({"label": 1.5}, "0 to 2"),
+    ],
+    ids=str,
+)
+def test_settings_that_mean_nothing_are_refused_whatever_the_method(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        count(with_outputs(0), cube(2), **asked)
+
+
+@pytest.mark.parametrize("asked", [{"time_limit": -1.0}, {"processes": 0}, {"seed": -1}], ids=str)
+def test_settings_that_mean_nothing_are_refused_before_anything_is_listed(asked: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        stream(with_outputs(0), cube(2), **asked)
+
+
+def test_label_of_one_output_is_refused() -> None:
+    network = Network.chain([Affine(np.eye(2), np.zeros(2)), relu, Affine(np.ones((1, 2)), np.zeros(1))], (2,))
+    with pytest.raises(InvalidInput, match="one output"):
+        count(network, cube(2), label=0)
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------

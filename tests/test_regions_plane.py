@@ -498,6 +498,24 @@ def _proved(found: Plane) -> bool:
     return certify(plane_cells(found, SQUARE)).complete
 
 
+@pytest.mark.parametrize("far", [np.nan, np.inf])
+def test_nearest_boundary_of_an_input_that_is_none_is_refused(far: float) -> None:
+    with pytest.raises(InvalidInput, match="finite"):
+        nearest_boundary(general_position(4, 2), np.array([far, 0.0]))
+
+
+def test_polytope_that_is_flat_is_not_called_empty() -> None:
+    flat = Polytope(np.array([[1.0, 1.0], [-1.0, -1.0]]), np.array([0.0, 0.0]), SQUARE)
+    with pytest.raises(InvalidInput, match="interior"):
+        plane(general_position(4, 2), flat)
+
+
+@pytest.mark.parametrize("reach", [-1.0, np.nan, np.inf])
+def test_slice_of_no_reach_is_refused(reach: float) -> None:
+    with pytest.raises(InvalidInput, match="radii"):
+        Slice.through(np.eye(3), reach=reach)
+
+
 def test_planted_mistakes_in_a_complex_are_not_proved() -> None:
     found = plane(drawn((2, 8, 8), 1), SQUARE)
     assert _proved(found)

@@ -108,6 +108,16 @@ def test_count_values_that_overflow_are_refused() -> None:
         count(chain(large, relu, large, relu), Box([-1, -1], [1, 1]), method="cells")
 
 
+@pytest.mark.parametrize("inputs", [1, 2])
+@pytest.mark.filterwarnings("error")
+def test_count_values_that_overflow_on_a_line_or_in_a_plane_are_refused(inputs: int) -> None:
+    large = ([[1e200] * inputs, [-1e200] * inputs], [0.0, 0.0])
+    further = ([[1e200, 1e200], [1e200, -1e200]], [0.0, 0.0])
+    for network, reach in ((chain(large, relu, further, relu), 1.0), (chain(large, relu), 1e308)):
+        with pytest.raises(InvalidInput, match="overflow"):
+            count(network, Box([-reach] * inputs, [reach] * inputs))
+
+
 # --- flat coordinates -------------------------------------------------------------------------------------------------
 
 

@@ -51,7 +51,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on std
 BackendOption = Annotated[str | None, typer.Option("--backend", help="Solver; see `reludsl backends`")]
 TimeOption = Annotated[float | None, typer.Option("--time-limit", help="Seconds for the whole run", min=0.0)]
 ThreadsOption = Annotated[int, typer.Option("--threads", help="Threads of the solver", min=1)]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every random choice")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every random choice", min=0)]
 BackendsOption = Annotated[
     str | None, typer.Option("--backends", metavar="A,B,..", help="Solvers to ask; default: all that are installed")
 ]

@@ -20,4 +20,5 @@ def new_axes() -> Any:
             f"matplotlib is not installed ({error}), so nothing can be drawn; pip install 'reludsl[plot]', or take the "
             "numbers from the result itself"
         ) from None
-    return Figure(figsize=(6.4, 4.0), layout="constrained").add_subplot()
+    # constrained layout cuts off the tick labels of axes of a fixed aspect
+    return Figure(figsize=(6.4, 4.0), layout="compressed").add_subplot()

@@ -17,6 +17,9 @@ from reludsl.plot.colours import PALETTE, distinct, pattern_colours, shades
 RASTER = 20_000
 """Polygons or boundaries beyond which they become pixels, in vector formats too."""
 
+WIDEST = 1.2
+"""Of the lines between regions, in points, where there are few; of those in the legend always."""
+
 
 class Colouring(enum.Enum):
     """What the colour of a region says. The value is its name on the command line."""
@@ -90,7 +93,10 @@ def plot_regions(
     axes.set_aspect("equal")
     keys += axes.get_legend_handles_labels()[0]
     if keys:
-        axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        legend = axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+        # thin as they are where they are many, their colours are to be told apart here
+        for line in legend.get_lines():
+            line.set_linewidth(max(line.get_linewidth(), WIDEST))
     return axes
 
 
@@ -135,7 +141,7 @@ def _bound(axes: Any, boundaries: FloatArray | None, layers: IntArray | None, le
     if boundaries is None:
         return
     segments: Any = array(boundaries, (None, 2, 2), "boundaries")
-    width = float(np.clip(60 / np.sqrt(len(segments) + 1), 0.2, 1.2))
+    width = float(np.clip(60 / np.sqrt(len(segments) + 1), 0.2, WIDEST))
     number = np.zeros(len(segments), dtype=np.int64) if layers is None else classes(layers, len(segments), "layers")
     depth = max(int(number.max(initial=0)) + 1, least or 1)
     for k, colour in enumerate(shades(depth)):

@@ -190,7 +190,9 @@ def _result(
         ambiguous += most - lower if proof.complete else 0
     elif definition is not Definition.ACTIVATION:
         lower = 1
-    note = "" if lower == upper else "some signs or maps are equal up to rounding, and fractions would have taken long"
+    note = (
+        "" if lower == upper else "some signs or maps are equal up to rounding, and fractions did not settle them all"
+    )
     return RegionCount(
         count=count,
         lower=lower,

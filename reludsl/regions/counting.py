@@ -32,12 +32,15 @@ from reludsl.regions.one_tree import one_tree
 from reludsl.regions.outputs import with_output_units
 from reludsl.regions.result import Counting, RegionCount
 from reludsl.regions.shared_maps import SharedMaps
-from reludsl.regions.watch import INTERRUPTED
+from reludsl.regions.watch import INTERRUPTED, Watch
 from reludsl.regions.where import where_of
 from reludsl.regions.xor_bound import xor_bound
 
 CONFIDENCE = 0.99
 """Of lower bounds that random draws give."""
+
+FEW = 1000
+"""Pieces of a line or faces of a plane that cells, which take longer, may be asked about as well."""
 
 QUIET = 2.0
 """Seconds of counting before somebody who watches is told an estimate of the whole."""
@@ -91,7 +94,8 @@ def count(
         domain: a box, a polytope, an L-infinity ball, an input that has one (`rd.box(0, 1, net.input_shape)`), or
             `Space(n)` for all of R^n.
         definition: what a region is (see `Definition`).
-        method: AUTO takes the line or the plane where there are one or two inputs, else CELLS.
+        method: AUTO takes the line or the plane where there are one or two inputs, else CELLS; these also where a line
+            or a plane of at most `FEW` regions leaves one open.
         outputs_as_units: the outputs are ReLU units of the pattern too.
         label: only regions with inputs at which this output is the largest.
         pattern: only regions whose units are on these pieces: of the first units, or of all; -1 for any. A unit is an
@@ -105,7 +109,7 @@ def count(
 
     Raises:
         InvalidInput: a domain of another size, an L1 ball, a pattern or label that does not exist, a definition that
-            the method does not count.
+            the method does not count, a negative limit or seed, no process, a confidence that is none.
 
     >>> from reludsl.networks import arrangement, six_definitions
     >>> lines = arrangement([[1, 0], [0, 1], [1, 1], [1, -2]], [0, 0, -1, -3])
@@ -117,10 +121,14 @@ def count(
     definition = member(Definition, definition, "definition of a region")
     method = member(Counting, method, "method of counting")
     domain = where_of(domain)
+    _check_settings(time_limit, processes, seed)
+    if not 0 < confidence < 1:
+        raise InvalidInput(f"the confidence is {confidence}; give a number between 0 and 1, e.g. 0.99")
     network = with_output_units(network) if outputs_as_units else network
     asked = _restricted(network, label, pattern)
     free = asked.own == asked.wanted.size and bool((asked.wanted < 0).all())
-    if method is Counting.AUTO:
+    auto = method is Counting.AUTO
+    if auto:
         flat = {1: Counting.LINE, 2: Counting.PLANE}.get(network.input_size, Counting.CELLS)
         method = flat if free and _planar(domain) and definition is not Definition.PATTERNS else Counting.CELLS
     if method is not Counting.CELLS and method is not Counting.PROBE and not free:
@@ -130,10 +138,24 @@ def count(
     if method in (Counting.LINE, Counting.PLANE):
         if not isinstance(domain, Box | Polytope | Space):
             raise InvalidInput(f"{method.value} counts on a box, a polytope or the whole space; give one of these")
-        flat_count = count_line if method is Counting.LINE else count_plane
-        return flat_count(network, domain, definition, time_limit=time_limit, progress=progress)
-    if method in (Counting.XOR, Counting.PROBE) and not 0 < confidence < 1:
-        raise InvalidInput(f"the confidence is {confidence}; give a number between 0 and 1, e.g. 0.99")
+        watch = Watch.over(time_limit, progress)
+        verb = count_line if method is Counting.LINE else count_plane
+        cut = verb(network, domain, definition, time_limit=time_limit, progress=progress)
+        done = cut.exact or not cut.complete or cut.count > FEW
+        if not auto or done or definition is Definition.CONNECTED:
+            return cut
+        searched = count(
+            network,
+            domain,
+            definition=definition,
+            method=Counting.CELLS,
+            backend=backend,
+            time_limit=watch.left,
+            processes=processes,
+            seed=seed,
+            progress=progress,
+        )
+        return min(searched, cut, key=lambda one: one.upper - one.lower)
     limits = Limits(threads=threads, seed=seed)
     if method is Counting.ONE_TREE:
         tell, number = _Teller(None, time.perf_counter(), time_limit, progress), itertools.count(1)
@@ -148,7 +170,6 @@ def count(
         )  # fmt: skip
     if not asked.wanted.size and domain.size == network.input_size:
         return RegionCount(1, 1, 1, 0, definition, 0, method, 0.0, note="there are no units, so that it is affine")
-    _check_processes(processes)
     task = _task(asked, domain, definition, backend, seed)
     if method is Counting.PROBE:
         return _probed(task, asked, definition, confidence, time_limit)
@@ -222,9 +243,9 @@ def stream(
             f"{definition.value} regions are unions of activation regions, which are what is listed here; list these "
             "and compare their `maps`, or ask `count` for the number"
         )
+    _check_settings(time_limit, processes, seed)
     network = with_output_units(network) if outputs_as_units else network
     asked = _restricted(network, label, pattern)
-    _check_processes(processes)
     return Stream(_task(asked, where_of(domain), definition, backend, seed), asked, time_limit, processes)
 
 
@@ -295,11 +316,13 @@ def _restricted(network: Network, label: int | None, pattern: Sequence[int] | In
     own = unit_count(layers)
     wanted = np.full(own, -1)
     if pattern is not None:
-        given = np.asarray(pattern, dtype=np.int64).ravel()
+        given = np.asarray(pattern).ravel()
         if given.size > own:
             raise InvalidInput(
                 f"the pattern has {given.size} pieces and the network {own} units; give one piece for each"
             )
+        if given.size and given.dtype.kind not in "iub":
+            raise InvalidInput(f"the pattern holds {given.dtype}, and pieces are whole numbers; give e.g. [1, -1, 0]")
         wanted[: given.size] = given
         for layer in layers:
             for unit, piece in enumerate(wanted[layer.units].tolist()):
@@ -311,13 +334,17 @@ def _restricted(network: Network, label: int | None, pattern: Sequence[int] | In
     if label is None:
         return _Restricted(network, network, wanted, own)
     size = network.output_size
-    if not 0 <= label < size or size == 1:
+    if size == 1:
+        raise InvalidInput(
+            f"label {label} is asked for and there is one output, which is always the largest; count without a label"
+        )
+    if label not in range(size):
         raise InvalidInput(f"label {label} is asked for and there are {size} outputs; give one of 0 to {size - 1}")
     taken = {node.name for node in network.nodes}
     name = next(n for n in (f"label{'_' * k}" for k in range(len(taken) + 1)) if n not in taken)
     choice = Node(name, Max(np.arange(size)[None], size, (1,)), network.output)
     chosen = Network((*network.nodes, choice), network.input_shape, name, network.input_box)
-    return _Restricted(chosen, network, np.append(wanted, label), own)
+    return _Restricted(chosen, network, np.append(wanted, int(label)), own)
 
 
 def _task(
@@ -332,9 +359,15 @@ def _task(
     return Task(asked.network, domain, asked.wanted, definition is not Definition.PATTERNS, solver, seed)
 
 
-def _check_processes(processes: int) -> None:
+def _check_settings(time_limit: float | None, processes: int, seed: int) -> None:
+    if time_limit is not None and not time_limit >= 0:
+        raise InvalidInput(
+            f"the time limit is {time_limit} seconds, and no search ends before it begins; give 0 or more"
+        )
     if processes < 1:
         raise InvalidInput(f"{processes} processes search nothing; give 1 or more")
+    # refuses a negative seed
+    Limits(seed=seed)
 
 
 def _iterated(work: Enumeration, processes: int) -> Iterator[Regions]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reludsl.backend import FloatArray, IntArray
+from reludsl.errors import InvalidInput
 from reludsl.layers import AffineLayer, Layer, MaxLayer, elementwise
 from reludsl.network import INPUT, Network
 from reludsl.regions.forms import Basis, forms
@@ -44,7 +45,7 @@ def nearest_boundary(network: Network, x: FloatArray) -> Nearest:
         x: (m, inputs), or one input; the whole space counts, not a domain.
 
     Raises:
-        InvalidInput: a shape that does not fit, a layer whose pieces are unknown.
+        InvalidInput: a shape that does not fit, a number that is not finite, a layer whose pieces are unknown.
 
     >>> from reludsl.layers import Affine, relu
     >>> net = Network.chain([Affine(np.array([[1.0], [-1.0]]), np.array([0.0, 1.0])), relu,
@@ -54,6 +55,10 @@ def nearest_boundary(network: Network, x: FloatArray) -> Nearest:
     (array([0.2, 0.5]), ['1_relu', '3_relu'], array([ 1. , -0.5]))
     """
     own, points, axes = plan(network), network.batch(x), sensitive_axes(network)
+    if not np.isfinite(points).all():
+        raise InvalidInput(
+            "an input holds a number that is not finite, from which nothing has a distance; give numbers"
+        )
     parts = [_nearest(own, points[chunk], axes) for chunk in chunks(own, len(points), axes)]
     number = np.concatenate([p[1] for p in parts])
     names = ["", *(part.name for part in own.parts)]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from reludsl.layers import elementwise, relu
+from reludsl.layers import relu
 from reludsl.network import Network, Node
 
 
 def with_output_units(network: Network) -> Network:
     """y -> max(0, y): the same network with a ReLU on its output, so that the outputs take part in the pattern.
 
-    A network whose output is that of an activation is given back as it is: its outputs are units already. Serra,
-    Tjandraatmadja and Ramalingam 2018, section 6, count the ten outputs of their networks in this way.
+    A network whose output is that of a ReLU is given back as it is: its outputs are such units already. Those of
+    another activation are not, for its pieces do not say which outputs are above 0. Serra, Tjandraatmadja and
+    Ramalingam 2018, section 6, count the ten outputs of their networks in this way.
 
     >>> import numpy as np
     >>> from reludsl.layers import Affine
@@ -18,7 +19,7 @@ def with_output_units(network: Network) -> Network:
     >>> with_output_units(net).neurons, with_output_units(with_output_units(net)).neurons
     (3, 3)
     """
-    if elementwise(network.by_name[network.output].layer):
+    if network.by_name[network.output].layer == relu:
         return network
     taken = {node.name for node in network.nodes}
     name = next(n for n in (f"{network.output}_unit{'_' * k}" for k in range(len(taken) + 1)) if n not in taken)

@@ -12,7 +12,7 @@ class Counting(enum.Enum):
     """A method of counting. The value is its name on the command line and in JSON."""
 
     AUTO = "auto"
-    """The line or the plane where the network has one or two inputs, else cells."""
+    """The line or the plane where the network has one or two inputs, else cells; cells too where those leave doubts."""
     CELLS = "cells"
     """A search over the units in the order of the layers, each side of a unit proved to be there or not."""
     ONE_TREE = "one-tree"

@@ -80,15 +80,17 @@ class Slice:
             points: (3, n).
 
         Raises:
-            InvalidInput: three points on a line.
+            InvalidInput: three points on a line, a reach that is not positive and finite.
 
         >>> cut = Slice.through(np.array([[1.0, 0.0, 5.0], [-1.0, 0.0, 5.0], [0.0, 1.0, 5.0]]), reach=1.0)
         >>> cut.origin, cut.corners.tolist()
         (array([0., 0., 5.]), [[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
         """
         array = vector(points, "the points")
-        if array.ndim != 2 or len(array) != 3 or not reach > 0:
+        if array.ndim != 2 or len(array) != 3:
             raise InvalidInput(f"a plane goes through three points, and there are {len(array)}; give an array (3, n)")
+        if not 0 < reach < np.inf:
+            raise InvalidInput(f"a square that reaches {reach} radii around the points is none; give e.g. 1.25")
         a, b = array[1] - array[0], array[2] - array[0]
         first = a / max(float(np.linalg.norm(a)), 1e-300)
         rest = b - (b @ first) * first

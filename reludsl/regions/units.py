@@ -23,6 +23,9 @@ Words = npt.NDArray[np.uint64]
 TOLERANCE = 1e-12
 """A value this close to its break, relative to the terms that it is the sum of, is on it."""
 
+LARGEST = 2.0**1020
+"""The scale of values of which differences, and differences of these, do not overflow float64."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -155,7 +158,9 @@ def _pieces(node: Node) -> int:
 
 def affine(layer: AffineLayer, x: FloatArray, w: FloatArray | None) -> FloatArray:
     """W x + w b for points (m, n); w is 1 where None."""
-    y = layer.apply(x)
+    # what overflows is refused where its scale is noted
+    with np.errstate(over="ignore", invalid="ignore"):
+        y = layer.apply(x)
     shift = layer.bias if w is None else w[:, None] * layer.bias
     # a layer that only selects may hand on what it was given
     if np.may_share_memory(x, y):
@@ -208,10 +213,21 @@ class Scales:
             values: of the node, at points.
             given: scale of what an affine layer takes.
             begin: (groups,) the first point of each group.
+
+        Raises:
+            InvalidInput: values that may overflow.
         """
         if isinstance(layer, AffineLayer) and given is not None:
-            self._held[name] = layer.absolute(given) + self._weight * np.abs(layer.bias)
+            with np.errstate(over="ignore", invalid="ignore"):
+                scale = layer.absolute(given) + self._weight * np.abs(layer.bias)
         elif begin is None:
-            self._held[name] = np.maximum(values.max(axis=0), -values.min(axis=0))
+            scale = np.maximum(values.max(axis=0), -values.min(axis=0))
         else:
-            self._held[name] = np.maximum.reduceat(np.abs(values), begin)
+            scale = np.maximum.reduceat(np.abs(values), begin)
+        if not (scale <= LARGEST).all():
+            raise InvalidInput(
+                f"values of {name!r} may overflow float64 on the domain, so that no sign of them is known; give a "
+                "smaller domain, or scale the weights down (regions stay the same when a layer and its breaks are "
+                "multiplied by one factor)"
+            )
+        self._held[name] = scale

@@ -31,6 +31,7 @@ from reludsl.regions.bounds.expected import hanin_rolnick
 from reludsl.regions.bounds.histograms import deletion_histogram, hinz_van_de_geer
 from reludsl.regions.bounds.recursion import Cut, recursion, serra_2018
 from reludsl.regions.bounds.units import Layout
+from reludsl.regions.outputs import with_output_units
 
 LARGEST_PRODUCT = 1_000_000
 """Entries of the matrices of the histogram bound."""
@@ -145,7 +146,7 @@ def bounds(
         network: a network, or a number of inputs.
         widths: of the hidden layers, beside a number of inputs.
         domain: where regions are counted, or an input that has it; the whole space by default.
-        outputs_as_units: the elements of an affine output layer count as ReLU units.
+        outputs_as_units: the outputs count as ReLU units, as `count` takes it.
         transitions: T of Hanin and Rolnick's expected number (`hanin_rolnick`).
 
     Raises:
@@ -161,9 +162,8 @@ def bounds(
     if isinstance(network, Network):
         if widths is not None:
             raise InvalidInput("a network and widths are given, and the network has its own; give one of the two")
-        return _of_network(
-            Layout.of(network, outputs_as_units), None if domain is None else as_domain(domain), transitions
-        )
+        counted = with_output_units(network) if outputs_as_units else network
+        return _of_network(Layout.of(counted), None if domain is None else as_domain(domain), transitions)
     if widths is None or domain is not None or outputs_as_units:
         raise InvalidInput(
             "of a number of inputs the bounds need the widths and take no domain and no output layer, which belong to "
@@ -298,7 +298,7 @@ def cai_rank(network: Network, structural: bool = False, outputs_as_units: bool 
     Args:
         structural: the largest rank that a matrix with these zeros can have in place of the rank: the bound is then
             about the mask alone, whatever the weights that are left.
-        outputs_as_units: the elements of an affine output layer count as ReLU units.
+        outputs_as_units: the outputs count as ReLU units, as `count` takes it.
 
     Raises:
         InvalidInput: not a chain of affine layers and units with one break and one constant piece.
@@ -312,7 +312,7 @@ def cai_rank(network: Network, structural: bool = False, outputs_as_units: bool 
     >>> cai_rank(net), serra_2018(2, [3])
     (3, 7)
     """
-    layout = Layout.of(network, outputs_as_units)
+    layout = Layout.of(with_output_units(network) if outputs_as_units else network)
     why = _no_chain(layout)
     if why:
         raise InvalidInput(f"no bound by ranks: {why}")

@@ -14,7 +14,7 @@ from scipy import sparse
 from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray
 from reludsl.errors import InvalidInput
-from reludsl.layers import Activation, AffineLayer, MaxLayer, relu
+from reludsl.layers import Activation, AffineLayer, MaxLayer
 from reludsl.network import INPUT, Network
 from reludsl.regions.bounds.ranks import rank_bound, structural_rank
 
@@ -107,22 +107,14 @@ class Units:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The layers of units of a network, in order, and how they hang together.
-
-    Args:
-        outputs: whether the elements of the affine output layer are among them, as ReLU units.
-    """
+    """The layers of units of a network, in order, and how they hang together."""
 
     network: Network
     units: tuple[Units, ...]
-    outputs: bool
 
     @classmethod
-    def of(cls, network: Network, outputs_as_units: bool = False) -> Layout:
+    def of(cls, network: Network) -> Layout:
         """The layout of a network.
-
-        Args:
-            outputs_as_units: the elements of an affine output layer count as ReLU units.
 
         Raises:
             InvalidInput: a layer whose pieces are not known, or no units at all.
@@ -144,15 +136,11 @@ class Layout:
                     f"layer {node.name!r} is a {layer.kind}, whose linear pieces are not known, so that nothing bounds "
                     "the regions; write it with activations and maxima"
                 )
-        outputs = outputs_as_units and isinstance(network.by_name[network.output].layer, AffineLayer)
-        if outputs:
-            name, n = network.output, network.output_size
-            units.append(Units(name, name, (1,) * n, (2,) * n, dimensions[name], relu))
         if not units:
             raise InvalidInput(
                 "the network is affine: it has one region and no unit to count; give one with activations or maxima"
             )
-        return cls(network, tuple(units), outputs)
+        return cls(network, tuple(units))
 
     @property
     def inputs(self) -> int:

@@ -229,7 +229,7 @@ def _within(disk: Complex, row: FloatArray, limit: float, number: int) -> Comple
     keep = (disk.words[:, 0] & np.uint64(1)) == 0
     if not keep.any():
         raise InvalidInput(
-            f"row {number - 4} of the polytope leaves nothing of it; the domain is empty: loosen its limit"
+            f"row {number - 4} of the polytope leaves nothing with an interior, where no region is; loosen its limit"
         )
     disk.words[:, 0] = 0
     return restricted(disk, keep)
