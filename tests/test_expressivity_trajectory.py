@@ -432,7 +432,7 @@ def test_wrong_trajectories_are_refused_with_what_to_give() -> None:
     for arc in (False, True):
         with (
             pytest.raises(InvalidInput, match="lengths at 'input' overflow"),
-            np.errstate(over="ignore", invalid="ignore"),
+            np.errstate(over="raise", invalid="raise"),
         ):
             trajectory(network, np.full(2, 1e200), np.zeros(2), arc=arc)
     with pytest.raises(InvalidInput, match="no arc to cut"):

@@ -108,11 +108,15 @@ def arc(
         raise InvalidInput("there is no arc to cut; give at least one centre and its half axes")
     own = plan(network)
     norms: dict[str, float] = {}
-    found = [
-        _Arcs(own, c[k : k + CHUNK], a[k : k + CHUNK], b[k : k + CHUNK], (low, high), tolerance, Drift(network, norms))
-        for k in range(0, len(a), CHUNK)
-    ]
-    joined = [sweep.run() for sweep in found]
+    # lengths that overflow are infinite, or NaN: whoever takes them says so, as of lines
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = [
+            _Arcs(
+                own, c[k : k + CHUNK], a[k : k + CHUNK], b[k : k + CHUNK], (low, high), tolerance, Drift(network, norms)
+            )
+            for k in range(0, len(a), CHUNK)
+        ]
+        joined = [sweep.run() for sweep in found]
     shift = np.cumsum([0, *(len(s) for s, _, _ in joined)])
     events = Events.joined(
         [Events(k + e.point, e.unit, e.before, e.after) for k, (_, _, e) in zip(shift.tolist(), joined)]
