@@ -82,8 +82,8 @@ def arc(
         angles: in radians; (0, 2 pi) is the whole circle.
 
     Raises:
-        InvalidInput: shapes that do not fit, numbers that are not finite, angles that do not increase or turn round
-            more than once.
+        InvalidInput: shapes that do not fit, numbers that are not finite, values that overflow, angles that do not
+            increase or turn round more than once.
 
     >>> from reludsl.layers import Affine, relu
     >>> net = Network.chain([Affine(np.eye(2), np.array([-0.5, 0.0])), relu], (2,))
@@ -108,7 +108,7 @@ def arc(
         raise InvalidInput("there is no arc to cut; give at least one centre and its half axes")
     own = plan(network)
     norms: dict[str, float] = {}
-    # lengths that overflow are infinite, or NaN: whoever takes them says so, as of lines
+    # values that overflow are refused in words, lengths that do by whoever takes them
     with np.errstate(over="ignore", invalid="ignore"):
         found = [
             _Arcs(
@@ -205,6 +205,7 @@ class _Arcs:
             scales.note(
                 node.name, layer, np.abs(value).sum(axis=1), scale, np.flatnonzero(np.diff(self.chain, prepend=-1))
             )
+            scales.check(node.name)
             self.live[node.name] = value
             if node.name in self.plan.stops:
                 self._measure(node.name)

@@ -79,8 +79,14 @@ class Sweep:
     def w(self) -> FloatArray | None:
         return None if self.weight is None else self.weight(self.s)
 
+    # what overflows is refused in words
+    @np.errstate(over="ignore", invalid="ignore")
     def run(self) -> Events:
-        """Walk through the network; the output's values are left in `live`."""
+        """Walk through the network; the output's values are left in `live`.
+
+        Raises:
+            InvalidInput: values that overflow.
+        """
         network = self.plan.network
         scales = Scales(network, self.w)
         scales.note(INPUT, None, self.live[INPUT], begin=_ends(self.chain)[:-1])
@@ -103,6 +109,7 @@ class Sweep:
                 del self.live[_GIVEN]
             begin = None if isinstance(layer, AffineLayer) else _ends(self.chain)[:-1]
             scales.note(node.name, layer, value, scale, begin)
+            scales.check(node.name)
             self.live[node.name] = value
             if step.part is not None or node.name == network.output:
                 self._measure(value)

@@ -215,3 +215,15 @@ class Scales:
             self._held[name] = np.maximum(values.max(axis=0), -values.min(axis=0))
         else:
             self._held[name] = np.maximum.reduceat(np.abs(values), begin)
+
+    def check(self, name: str) -> None:
+        """Refuse values of a node that overflow: every one of them would be on its break.
+
+        Raises:
+            InvalidInput: the scale of the node is not finite.
+        """
+        if not np.isfinite(self._held[name]).all():
+            raise InvalidInput(
+                f"values of {name!r} overflow, so that no sign of them is known; give smaller inputs, or scale the "
+                "weights down (regions stay the same when a layer and its breaks are multiplied by one factor)"
+            )
