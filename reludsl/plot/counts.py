@@ -186,7 +186,9 @@ def plot_by_depth(
     axes.set_xticks(chosen)
     axes.set_xlabel(f"hidden layers that share {units} units")
     axes.set_ylabel("bound on the linear regions")
-    axes.legend(title=f"star: best of {chosen[0]} to {chosen[-1]}", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    axes.legend(
+        title=f"star: best of {chosen[0]} to {chosen[-1]}", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False
+    )
     return axes
 
 
