@@ -38,6 +38,8 @@ def nets(tmp_path: Path) -> Path:
     }
     for name, value in values.items():
         np.save(tmp_path / f"{name}.npy", value)
+    (tmp_path / "nothing.npy").touch()
+    (tmp_path / "torn.npy").write_bytes(b"PK\x03\x04 the beginning of an archive")
     return tmp_path
 
 
@@ -107,10 +109,12 @@ def test_missing_matplotlib_is_said_before_the_work(run: Run, nets: Path, monkey
         ((), "--from"),
         (("--from", "a.npy"), "--to"),
         (("--from", "a.npy", "--to", "nowhere.npy"), "nowhere.npy"),
-        (("--from", "a.npy", "--to", "one.npy"), "shape"),
+        (("--from", "a.npy", "--to", "nothing.npy"), "nothing.npy is no numpy array"),
+        (("--from", "a.npy", "--to", "torn.npy"), "torn.npy is no numpy array"),
+        (("--from", "a.npy", "--to", "one.npy"), "one.npy: an input of shape"),
         (("--from", "a.npy", "--to", "two.npy"), "2 inputs"),
-        (("--from", "a.npy", "--to", "nan.npy"), "finite"),
-        (("--from", "a.npy", "--to", "nan.npy", "--arc"), "finite"),
+        (("--from", "nan.npy", "--to", "b.npy"), "nan.npy holds NaN"),
+        (("--from", "a.npy", "--to", "nan.npy", "--arc"), "nan.npy holds NaN"),
         (("--from", "a.npy", "--to", "b.npy", "--out", "p.gif"), ".svg"),
         (("--from", "a.npy", "--to", "b.npy", "--backend", "nobody"), "nobody"),
     ],

@@ -210,11 +210,12 @@ def test_corrupted_labels_are_random_at_the_share_that_was_asked_for() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("torch")
 def test_counts_fall_during_training_and_stay_of_their_size() -> None:
-    settings = replace(SMALL, runs=5, fit=Fit(epochs=30, at_epochs=(0, 5, 10, 20, 30)))
+    # many segments and points: those of one network differ more than networks do
+    settings = replace(SMALL, runs=5, segments=60, points=100, fit=Fit(epochs=30, at_epochs=(0, 5, 10, 20, 30)))
     found = course.course(settings, (20, 20, 20), *_digits(), 0, _silent)
     assert found.accuracy[:, -1].min() > 85
     for values in (found.whole, found.segment):
-        assert values[:, 1:].mean(axis=1).mean() < values[:, 0].mean()
+        assert values[:, -1].mean() < 0.95 * values[:, 0].mean()
         change = values.mean(axis=0) / values[:, 0].mean()
         assert (change > 0.4).all()
         assert (change < 1.3).all()
@@ -236,12 +237,12 @@ def test_random_labels_are_memorised_with_slightly_more_regions() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("torch")
 def test_random_points_are_memorised_with_more_regions_until_there_are_too_many() -> None:
-    how = Points(sizes=(10, 30, 300), steps=1200, batch=128, rate=1e-3, runs=5)
+    how = Points(sizes=(5, 60, 300), steps=1200, batch=128, rate=1e-3, runs=5)
     few, some, many = memory.random_points(replace(SMALL, random_points=how), 0, _silent)
     assert few.accuracy.mean() > 97
     assert some.accuracy.mean() > 97
     assert many.accuracy.max() < 80
-    assert few.after.mean() < some.after.mean() < 2 * few.after.mean()
+    assert 1.1 * few.after.mean() < some.after.mean() < 2 * few.after.mean()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -127,6 +128,37 @@ def test_growth_that_is_no_exponential_is_not_seen() -> None:
     assert not observed({16.0: 1.2**depth})
     assert not observed({4.0: 0.9**depth})
     assert not observed({16.0: np.array([1.0, 2, 1, 2, 1, 2, 900])})
+
+
+def test_arcs_that_end_in_a_point_are_left_out_of_means_and_counted() -> None:
+    depth = np.arange(4.0)
+    dying = np.array([2**depth, [1.0, 1.0, 0.5, 0.0], 3**depth])
+    one = length.Grown(length.CONV, 9, 4.0, 0.0, dying, np.array([[3.0, 2, 2], [1, 1, 0], [3, 3, 3]]))
+    assert one.dead == 1
+    assert one.ratios.tolist() == pytest.approx([2, 3])
+    assert one.ratio == pytest.approx(6**0.5)
+    assert one.straightness == pytest.approx(1.0)
+    assert np.isfinite(one.proportionality).all()
+    steeper = replace(one, variance=16.0, lengths=4.0 ** depth[None], transitions=np.ones((1, 3)))
+    found = length._exponential(length.CONV, [one, steeper])
+    assert found.seen
+    assert "2.45 at s^2 = 4" in found.measured
+    assert "without the 1 of 4 arcs that end in a point" in found.measured
+    gone = replace(one, lengths=dying[1:2], transitions=np.ones((1, 3)))
+    assert not length._exponential(length.CONV, [gone, steeper]).seen
+    rows = length._table([one, gone]).rows
+    assert [row[3] for row in rows] == [
+        "2.449 (2.00 to 3.00; without 1 that ends in a point)",
+        "- (all arcs end in a point)",
+    ]
+
+
+def test_r_squared_in_the_sentence_is_never_more_than_the_measured_one(found: Finding) -> None:
+    for one, kind in zip(found.observations, length.KINDS):
+        said = re.search(r"R² >= (0\.\d+) wherever", one.measured)
+        assert said is not None
+        least = min(g["r_squared"] for g in grown(found, kind).values() if g["weight_variance"] > 2)
+        assert least - 1e-3 < float(said[1]) <= least
 
 
 def test_digits_stand_in_where_mnist_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

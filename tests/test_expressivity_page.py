@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,12 @@ def test_files_of_one_study_are_its_numbers_and_its_pictures(tmp_path: Path) -> 
     assert held["numbers"] == {"growth": 1.5}
     assert held["sentence"] == FOUND.sentence
     assert file_name(FOUND, FOUND.pictures[0]) == "expressivity-length-curve.svg"
+
+
+def test_numbers_that_are_not_finite_are_null() -> None:
+    numbers = {"growth": [math.nan, 1.0], "deep": {"ratio": math.inf, "runs": (2, -math.inf)}}
+    held = json.dumps(replace(FOUND, numbers=numbers).as_json(), allow_nan=False)
+    assert json.loads(held)["numbers"] == {"growth": [None, 1.0], "deep": {"ratio": None, "runs": [2, None]}}
 
 
 @pytest.mark.parametrize("name", command.STUDIES)

@@ -127,7 +127,7 @@ def test_learning_again_lowers_the_loss_and_does_not_bring_64_pieces_back() -> N
 @pytest.mark.slow
 @pytest.mark.usefixtures("torch")
 def test_anti_regularisation_raises_crossings_and_regions_in_every_seed() -> None:
-    runs = anti.trained(8, (0.0, 0.01), range(5), 512, Fit(epochs=25, batch=64, rate=1e-2), lambda text: None)
+    runs = anti.trained(8, (0.0, 0.01), range(5), 512, Fit(epochs=50, batch=64, rate=1e-2), lambda text: None)
     plain, with_it = ([run for run in runs if run.weight == weight] for weight in (0.0, 0.01))
     for without, one in zip(plain, with_it, strict=True):
         assert one.before(np.zeros((1, 2))) == without.before(np.zeros((1, 2)))

@@ -88,7 +88,7 @@ def test_networks_of_the_data_folder_are_counted_too(monkeypatch: pytest.MonkeyP
 @pytest.mark.slow
 @pytest.mark.usefixtures("torch")
 def test_study_of_bounds_learns_digits_and_counts() -> None:
-    chosen = replace(SMALL, configurations=((4, 8), (6, 6), (8, 4)), epochs=25, time_limit=2.0)
+    chosen = replace(SMALL, configurations=((4, 8), (6, 6), (8, 4)), epochs=60, time_limit=2.0)
     finding = study(chosen, seed=0)
     assert len(finding.observations) == 6
     runs = finding.numbers["runs"]

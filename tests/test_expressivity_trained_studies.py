@@ -21,7 +21,7 @@ from reludsl.plot import new_axes
 
 SMALL = replace(
     stability.DEFAULT, epochs=12, batch=32, looks=(0, 12), noise_depth=4, noise_trials=3, perturbed_depth=5,
-    one_depth=4, norm_depth=4,
+    one_depth=4, norm_depth=4, arcs=10,
 )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_stability_when_small_sees_the_published_directions() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("torch")
 def test_baselines_when_small_are_all_far_better_than_chance_and_the_same_by_torch_and_library() -> None:
-    found = baselines.study(replace(baselines.DEFAULT, seeds=2, dense_epochs=40, convolution_epochs=15))
+    found = baselines.study(replace(baselines.DEFAULT, seeds=2, dense_epochs=40, convolution_epochs=31))
     for name in (baselines.DENSE, baselines.CONVOLUTION):
         one = found.numbers[name]
         assert one["library"] == one["torch"]

@@ -403,6 +403,8 @@ def test_bounds_by_depth_are_those_of_the_published_plot_with_a_star_at_the_best
     stars = [(entry.get_xdata()[0], entry.get_ydata()[0]) for entry in axes.lines if entry.get_label() == "_best"]
     assert [depth for depth, _ in stars] == [6, 3, 1]
     assert [value for _, value in stars] == [max(values) for values in lines.values()]
+    # of 1 input 30 layers are better still, and are not drawn
+    assert axes.get_legend().get_title().get_text() == "star: best of 1 to 6"
 
 
 def test_another_bound_is_drawn_at_the_depths_that_are_asked_for() -> None:

@@ -131,7 +131,9 @@ def test_page_says_whose_networks_these_are_and_holds_the_numbers_of_the_runs(tm
     about = page.machine()
     made = page.Study(plan(tmp_path, TINY, CODER), runs, None, 50, 0.0625, about, "2020-02-02", "python -m this")
     text = page.page(made)
-    assert "They are not the published networks" in " ".join(text.split())
+    words = " ".join(text.split())
+    assert "They are not the published networks" in words
+    assert "the share of layer 2 alone: it must read 15.1 ± 0.6" in words
     assert "2020-02-02" in text
     assert about["processor"] in text
     assert "a shortened run" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,7 +93,7 @@ class Finding:
         return f"{seen} of {len(self.observations)} published observations seen: {clauses}."
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the pictures."""
+        """Everything but the pictures; what is no finite number is null, as JSON has no other."""
         return {
             "study": self.name,
             "settings": dict(self.settings),
@@ -100,6 +101,14 @@ class Finding:
             "observations": [
                 {"published": one.published, "measured": one.measured, "seen": one.seen} for one in self.observations
             ],
-            "numbers": dict(self.numbers),
+            "numbers": _finite(self.numbers),
             "notes": list(self.notes),
         }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(held) for held in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.expressivity import patterns
 from benchmarks.expressivity.convolutional import convolutional
 from benchmarks.expressivity.finding import Finding, Observation, Picture, Table
-from benchmarks.expressivity.fits import line_through
+from benchmarks.expressivity.fits import at_least, line_through
 from benchmarks.expressivity.images import at_hand, images
 from benchmarks.expressivity.patterns import Counted, counted
 from benchmarks.published.training import Say
@@ -108,19 +108,32 @@ class Grown:
     transitions: FloatArray
 
     @property
+    def alive(self) -> FloatArray:
+        """(alive networks, depth + 1) lengths of the arcs that no layer takes to a point, whose length has no logarithm
+        and does not grow again."""
+        return np.asarray(self.lengths[self.lengths[:, -1] > 0])
+
+    @property
+    def dead(self) -> int:
+        return len(self.lengths) - len(self.alive)
+
+    @property
     def ratios(self) -> FloatArray:
-        """(networks,) growth of length per layer, a geometric mean. The first layer goes from the inputs to another
-        width, and is not in it."""
-        return np.asarray((self.lengths[:, -1] / self.lengths[:, 1]) ** (1 / (self.lengths.shape[1] - 2)))
+        """(alive networks,) growth of length per layer, a geometric mean. The first layer goes from the inputs to
+        another width, and is not in it."""
+        return np.asarray((self.alive[:, -1] / self.alive[:, 1]) ** (1 / (self.lengths.shape[1] - 2)))
 
     @property
     def ratio(self) -> float:
-        return float(np.exp(np.log(self.ratios).mean()))
+        """The geometric mean of them, 0 of no network."""
+        return float(np.exp(np.log(self.ratios).mean())) if len(self.alive) else 0.0
 
     @property
     def straightness(self) -> float:
-        """R^2 of a line through the means of log length against depth; that of a constant length is 0."""
-        logs = np.log(self.lengths[:, 1:]).mean(axis=0)
+        """R^2 of a line through the means of log length against depth; that of a constant length is 0, and of none."""
+        if not len(self.alive):
+            return 0.0
+        logs = np.log(self.alive[:, 1:]).mean(axis=0)
         return line_through(np.arange(len(logs)), logs).r_squared
 
     @property
@@ -134,7 +147,8 @@ class Grown:
         """R^2 of a line through transitions of a layer against length behind it, all networks and layers together, and
         the slope of their logarithms."""
         x, y = self.lengths[:, 1:].ravel(), self.transitions.ravel()
-        power = line_through(np.log(x), np.log(np.maximum(y, 1)))
+        long = x > 0
+        power = line_through(np.log(x[long]), np.log(np.maximum(y[long], 1)))
         return line_through(x, y).r_squared, power.slope
 
     @property
@@ -242,8 +256,8 @@ def _exponential(kind: str, grown: Sequence[Grown]) -> Observation:
     by_scale = all(a < b for line in rising.values() for a, b in pairwise(line))
     listed = ", ".join(f"{one.ratio:.2f} at s^2 = {one.variance:g}" for one in grown if one.width == widest)
     measured = (
-        f"{kind}: log length against depth has R² >= {least:.3f} wherever s^2 > 2, and grows by a factor a layer of "
-        f"{listed} (k = {widest}), {'rising' if by_scale else 'not always rising'} with s at every k"
+        f"{kind}: log length against depth has R² >= {at_least(least, 3)} wherever s^2 > 2, and grows by a factor a "
+        f"layer of {listed} (k = {widest}), {'rising' if by_scale else 'not always rising'} with s at every k"
     )
     seen = least >= STRAIGHT and by_scale and all(one.ratio > 1 for one in growing)
     if kind == TANH:
@@ -254,6 +268,8 @@ def _exponential(kind: str, grown: Sequence[Grown]) -> Observation:
         by_width = all(line[0] < line[-1] for line in wider)
         measured += f" and {'larger' if by_width else 'not always larger'} at the largest k than at the smallest"
         seen = seen and by_width
+    if dead := sum(one.dead for one in grown):
+        measured += f", without the {dead} of {sum(len(one.lengths) for one in grown)} arcs that end in a point"
     where = "supplement: convolutional, CIFAR-10)" if kind in (CONV, TANH_CONV) else "theorem 3)"
     return Observation(
         published=f"Length grows exponentially with depth, the faster the larger the weights {SOURCE}, {where}",
@@ -266,13 +282,13 @@ def _linear(grown: Sequence[Grown]) -> Observation:
     """The theorem behind it is about large s; what small ones give is said beside."""
     large, small = ([one.proportionality for one in grown if (one.variance >= LARGE) == side] for side in (True, False))
     least, slopes = min(r for r, _ in large), [slope for _, slope in large]
-    beside = f"; R² >= {min(r for r, _ in small):.3f} where s^2 < {LARGE:g}" if small else ""
+    beside = f"; R² >= {at_least(min(r for r, _ in small), 3)} where s^2 < {LARGE:g}" if small else ""
     return Observation(
         published="The transitions of a hard tanh network with large weights are linear in trajectory length "
         f"{SOURCE}, theorem 4)",
-        measured=f"hard tanh: transitions of a layer against length behind it have R² >= {least:.3f} in each of "
-        f"{len(large)} architectures with s^2 >= {LARGE:g}, and the slope of their logarithms, 1 for a proportion, is "
-        f"{min(slopes):.2f} to {max(slopes):.2f}{beside}",
+        measured="hard tanh: transitions of a layer against length behind it have "
+        f"R² >= {at_least(least, 3)} in each of {len(large)} architectures with s^2 >= {LARGE:g}, and the slope of "
+        f"their logarithms, 1 for a proportion, is {min(slopes):.2f} to {max(slopes):.2f}{beside}",
         seen=least >= STRAIGHT and min(slopes) >= 0.8 and max(slopes) <= 1.25,
     )
 
@@ -286,7 +302,7 @@ def _table(grown: Sequence[Grown]) -> Table:
                 one.kind,
                 str(one.width),
                 f"{one.variance:g}",
-                f"{one.ratio:.3f} ({one.ratios.min():.2f} to {one.ratios.max():.2f})",
+                _spread(one),
                 f"{one.straightness:.3f}",
                 f"{growth:.3f}",
                 f"{one.variance**0.5:.3f}",
@@ -304,6 +320,13 @@ def _table(grown: Sequence[Grown]) -> Table:
     )
 
 
+def _spread(one: Grown) -> str:
+    if not len(one.alive):
+        return "- (all arcs end in a point)"
+    left_out = f"; without {one.dead} that end{'s' if one.dead == 1 else ''} in a point" if one.dead else ""
+    return f"{one.ratio:.3f} ({one.ratios.min():.2f} to {one.ratios.max():.2f}{left_out})"
+
+
 def _numbers(grown: Sequence[Grown], regions: Sequence[Counted]) -> dict[str, Any]:
     return {
         "growth": [
@@ -314,6 +337,7 @@ def _numbers(grown: Sequence[Grown], regions: Sequence[Counted]) -> dict[str, An
                 "bias_scale": one.bias,
                 "ratio": one.ratio,
                 "ratios": one.ratios.tolist(),
+                "dead": one.dead,
                 "r_squared": one.straightness,
                 "expression": one.expressions[0],
                 "transition_ratio": one.transition_ratio,

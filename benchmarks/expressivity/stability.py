@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.expressivity import stability_pictures as pictures
 from benchmarks.expressivity.finding import Finding, Observation, Part, Picture, Table
-from benchmarks.expressivity.fits import exponential
+from benchmarks.expressivity.fits import at_least, at_most, exponential
 from benchmarks.expressivity.images import images
 from benchmarks.expressivity.stability_runs import (
     Course,
@@ -169,7 +169,7 @@ def _noise_observation(settings: Settings, found: NoiseRuns) -> Observation:
         measured=f"accuracy under noise on the first layer is {accuracy[:, 0].mean():.1f} %, on the last "
         f"{accuracy[:, -1].mean():.1f} %, {found.clean.mean():.1f} % without, means over {settings.seeds} networks "
         f"and {len(settings.noise_deviations)} deviations, and its rank correlation with the layer is at least "
-        f"{min(order):.2f} in each network",
+        f"{at_least(min(order), 2)} in each network",
         seen=min(order) > 0 and bool((accuracy[:, 0] < accuracy[:, -1]).all()),
     )
 
@@ -184,7 +184,7 @@ def _perturbed_observation(small: Mapping[float, FloatArray]) -> Observation:
         published="a perturbation of a layer grows exponentially with the depth that remains after it, for large "
         "sigma_w (Raghu et al. 2017, section 3)",
         measured=f"with every further layer after the one with small noise the output of untrained networks moves "
-        f"farther by a factor of {factors}, R^2 of the exponential at least {least:.3f} for the largest",
+        f"farther by a factor of {factors}, R^2 of the exponential at least {at_least(least, 3)} for the largest",
         seen=min(factor for factor, _ in largest) > 1 and least >= 0.9,
     )
 
@@ -196,7 +196,7 @@ def _single_observation(found: FloatArray) -> Observation:
         published="where one layer alone is trained, a lower one does better (Raghu et al. 2017, section 3)",
         measured=f"training accuracy is {train[0]:.1f} % with hidden layer 2 and {train[-1]:.1f} % with layer "
         f"{len(train) + 1} trained, test accuracy {test[0]:.1f} % and {test[-1]:.1f} %, and the rank correlation of "
-        f"training accuracy with the layer is at most {max(order):.2f} in each of {len(found)} networks",
+        f"training accuracy with the layer is at most {at_most(max(order), 2)} in each of {len(found)} networks",
         seen=max(order) < 0 and bool((found[:, 0] > found[:, -1]).all()),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def load_array(path: Path) -> FloatArray:
         values = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise FileProblem(f"{path} does not exist; check the path") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0]
         raise FileProblem(f"{path} is no numpy array ({reason}); write it with numpy.save") from None
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub":

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from reludsl.backend import FloatArray
@@ -59,7 +60,13 @@ def trajectory(
 
 
 def _point(network: Network, option: str, path: Path) -> FloatArray:
-    points = network.batch(load_array(path))
+    values = load_array(path)
+    if not np.isfinite(values).all():
+        raise InvalidInput(f"{option} {path} holds NaN or infinity, to which there is no way; give finite numbers")
+    try:
+        points = network.batch(values)
+    except InvalidInput as error:
+        raise InvalidInput(f"{option} {path}: {error}") from None
     if len(points) != 1:
         raise InvalidInput(f"{option} {path} holds {len(points)} inputs, and a trajectory has one end there; give one")
     return points

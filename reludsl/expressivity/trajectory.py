@@ -164,7 +164,8 @@ def trajectory(
         tolerance: a value this close to its break, relative to the terms that it is the sum of, is on it.
 
     Raises:
-        InvalidInput: shapes that do not fit, numbers that are not finite, a layer whose pieces are unknown.
+        InvalidInput: shapes that do not fit, numbers that are not finite, values or lengths that overflow, a layer
+            whose pieces are unknown.
 
     Source: Raghu et al. 2017, sections 2.1 and 2.2 (see this module).
 

@@ -160,7 +160,8 @@ def plot_by_depth(
     *,
     axes: Any = None,
 ) -> Any:
-    """A bound against depth at a fixed number of units, a line per number of inputs, with a star at the best depth.
+    """A bound against depth at a fixed number of units, a line per number of inputs, with a star at the best of these
+    depths.
 
     The picture of Serra, Tjandraatmadja, Ramalingam 2018, section 4 (60 units in 1 to 6 layers): more inputs put the
     best depth earlier.
@@ -185,7 +186,9 @@ def plot_by_depth(
     axes.set_xticks(chosen)
     axes.set_xlabel(f"hidden layers that share {units} units")
     axes.set_ylabel("bound on the linear regions")
-    axes.legend(title="star: best depth", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    axes.legend(
+        title=f"star: best of {chosen[0]} to {chosen[-1]}", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False
+    )
     return axes
 
 

@@ -82,8 +82,8 @@ def arc(
         angles: in radians; (0, 2 pi) is the whole circle.
 
     Raises:
-        InvalidInput: shapes that do not fit, numbers that are not finite, angles that do not increase or turn round
-            more than once.
+        InvalidInput: shapes that do not fit, numbers that are not finite, values that overflow, angles that do not
+            increase or turn round more than once.
 
     >>> from reludsl.layers import Affine, relu
     >>> net = Network.chain([Affine(np.eye(2), np.array([-0.5, 0.0])), relu], (2,))
@@ -108,11 +108,15 @@ def arc(
         raise InvalidInput("there is no arc to cut; give at least one centre and its half axes")
     own = plan(network)
     norms: dict[str, float] = {}
-    found = [
-        _Arcs(own, c[k : k + CHUNK], a[k : k + CHUNK], b[k : k + CHUNK], (low, high), tolerance, Drift(network, norms))
-        for k in range(0, len(a), CHUNK)
-    ]
-    joined = [sweep.run() for sweep in found]
+    # values that overflow are refused in words, lengths that do by whoever takes them
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = [
+            _Arcs(
+                own, c[k : k + CHUNK], a[k : k + CHUNK], b[k : k + CHUNK], (low, high), tolerance, Drift(network, norms)
+            )
+            for k in range(0, len(a), CHUNK)
+        ]
+        joined = [sweep.run() for sweep in found]
     shift = np.cumsum([0, *(len(s) for s, _, _ in joined)])
     events = Events.joined(
         [Events(k + e.point, e.unit, e.before, e.after) for k, (_, _, e) in zip(shift.tolist(), joined)]

@@ -154,7 +154,8 @@ def line(
         measured: take the `lengths` on the way, which costs a tenth of the time.
 
     Raises:
-        InvalidInput: shapes that do not fit, numbers that are not finite, a layer whose pieces are unknown.
+        InvalidInput: shapes that do not fit, numbers that are not finite, values that overflow, a layer whose pieces
+            are unknown.
 
     >>> from reludsl.layers import Affine, relu
     >>> net = Network.chain([Affine(np.array([[1.0], [-1.0]]), np.array([0.0, 1.0])), relu,

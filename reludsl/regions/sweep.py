@@ -83,10 +83,13 @@ class Sweep:
     def w(self) -> FloatArray | None:
         return None if self.weight is None else self.weight(self.s)
 
+    # what overflows is refused in words
+    @np.errstate(over="ignore", invalid="ignore")
     def run(self) -> Events:
         """Walk through the network; the output's values are left in `live`.
 
         Raises:
+            InvalidInput: values that may overflow.
             Late: the watch says that it is late, or an interrupt came; of one chain.
         """
         try:

@@ -141,7 +141,7 @@ def memory_picture(levels: Sequence[Level], tasks: Sequence[Task]) -> Picture:
             "before": np.stack([one.before for one in tasks], axis=1),
             "share memorised": np.stack([one.accuracy for one in tasks], axis=1) / 100,
         }
-        plot_spread(sizes, runs, xlabel="random points", ylabel=f"{OVER} of the square", axes=right)
+        plot_spread(sizes, runs, xlabel="random points", ylabel=f"{OVER} of the square; share", axes=right)
         right.set(xscale="log", ylim=(0, 1.05))
         right.set_xticks(sizes, [str(size) for size in sizes])
         right.minorticks_off()
