@@ -14,12 +14,12 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from reludsl.errors import SolverFailed
+from reludsl.errors import OutOfTime, SolverFailed
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-__all__ = ["OutOfTime", "apart"]
+__all__ = ["apart"]
 
 T = TypeVar("T")
 Ask = Callable[[Any], Any]
@@ -29,10 +29,6 @@ _TICK = 1.0
 
 _FORKING = threading.Lock()
 """A child that inherits the pipe of another one would keep it open after the other's end."""
-
-
-class OutOfTime(TimeoutError):
-    """`apart` ended a call whose time was over."""
 
 
 def apart(call: Callable[[Ask], T], seconds: float | None = None, answer: Ask | None = None) -> T:

@@ -24,15 +24,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from reludsl.apart import OutOfTime, apart
+from reludsl.apart import apart
 from reludsl.aside import Aside, End
-from reludsl.errors import InvalidInput, MissingBackend, ReludslError, SolverFailed, UnsupportedCapability
+from reludsl.errors import InvalidInput, MissingBackend, OutOfTime, ReludslError, SolverFailed, UnsupportedCapability
 from reludsl.silence import Silence
 
 __all__ = [
@@ -349,7 +350,8 @@ class Limits:
         options: raw options of the solver by its own names; an unknown name is an error.
 
     Raises:
-        InvalidInput: a negative seed; a tolerance that is not above 0, or above 1e-3.
+        InvalidInput: a seed that is no whole number from 0 on, threads that are none from 1 on; a tolerance that is not
+            above 0, or above 1e-3.
     """
 
     threads: int = 1
@@ -359,8 +361,12 @@ class Limits:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise InvalidInput(f"the seed is {self.seed}, from which no random choice is drawn; give 0 or more")
+        if not isinstance(self.seed, Integral) or self.seed < 0:
+            raise InvalidInput(
+                f"the seed is {self.seed}, from which no random choice is drawn; give a whole number, 0 or more"
+            )
+        if not isinstance(self.threads, Integral) or self.threads < 1:
+            raise InvalidInput(f"{self.threads} threads solve nothing; give a whole number, 1 or more")
         if self.tolerance is not None and not 0 < self.tolerance <= 1e-3:
             raise InvalidInput(
                 f"the tolerance is {self.tolerance}, with which no floating-point solver tells points from others; "

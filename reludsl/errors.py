@@ -38,7 +38,7 @@ class MissingBackend(ReludslError, LookupError):
 
 
 class OutOfTime(ReludslError, TimeoutError):
-    """The time limit passed before there was anything to answer with; the message says how far it was."""
+    """The time was over before there was anything to answer with."""
 
 
 class SolverFailed(ReludslError, RuntimeError):

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from functools import cache, partial
+from typing import Any
 
 import pytest
 from exact_cells import cells, chain, cube
@@ -297,12 +298,12 @@ def test_expected_number_is_exact_and_counts_patterns_where_units_are_few() -> N
             hanin_rolnick(2, 4, wrong)
 
 
-@pytest.mark.parametrize(("inputs", "widths"), [(0, [3]), (2, []), (2, [3, 0]), (-1, [2])])
-def test_sizes_below_one_are_refused(inputs: int, widths: list[int]) -> None:
+@pytest.mark.parametrize(("inputs", "widths"), [(0, [3]), (2, []), (2, [3, 0]), (-1, [2]), (2, [2.5]), (2.5, [2])])
+def test_sizes_that_are_none_are_refused(inputs: Any, widths: list[Any]) -> None:
     for bound in (bounds, serra_2018, montufar_2017, raghu, montufar_2014_lower, serra_2018_lower, hinz_van_de_geer):
-        with pytest.raises(InvalidInput, match="every size is at least 1"):
+        with pytest.raises(InvalidInput, match="every size is a whole number, at least 1"):
             bound(inputs, widths)
-    with pytest.raises(InvalidInput, match="every size is at least 1"):
+    with pytest.raises(InvalidInput, match="every size is a whole number, at least 1"):
         serra_2018_lower_arora(inputs, widths)
 
 

@@ -14,7 +14,18 @@ from reludsl.layers import Affine, Layer, PiecewiseLinear, hard_tanh, maxout, re
 from reludsl.network import Network
 from reludsl.networks import Initialisation, random_network, sawtooth
 from reludsl.progress import Progress
-from reludsl.regions import Definition, RegionCount, Slice, count, count_line, count_plane, decision_plane, plane
+from reludsl.regions import (
+    Definition,
+    RegionCount,
+    Slice,
+    arc,
+    count,
+    count_line,
+    count_plane,
+    decision_plane,
+    line,
+    plane,
+)
 from reludsl.regions.planar.build import Where
 from reludsl.regions.watch import INTERRUPTED, OUT_OF_TIME, Watch
 
@@ -167,3 +178,14 @@ def test_progress_when_a_plane_is_counted_tells_cells_and_then_proved_ones() -> 
 def test_watch_when_the_limit_is_no_time_says_what_to_give(limit: float) -> None:
     with pytest.raises(InvalidInput, match="give 0 or more"):
         Watch.over(limit)
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, float("nan"), float("inf")])
+def test_tolerance_when_it_is_no_distance_says_what_to_give(tolerance: float) -> None:
+    network, x, y = deep(2, 0), np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    with pytest.raises(InvalidInput, match="the tolerance is"):
+        plane(network, SQUARE, tolerance=tolerance)
+    with pytest.raises(InvalidInput, match="the tolerance is"):
+        line(network, x, y, tolerance=tolerance)
+    with pytest.raises(InvalidInput, match="the tolerance is"):
+        arc(network, 0.0, x, y, tolerance=tolerance)

@@ -18,7 +18,8 @@ from reludsl.io.files import write_atomically
 from reludsl.plot import plot_accuracy, plot_study
 from reludsl.regions.study import Summary, summaries
 
-PAGE, DATA_FILE, COUNTS, ACCURACY = "regions-study.md", "regions-study.json", "counts.svg", "accuracy.svg"
+PAGE, DATA_FILE = "published-regions.md", "published-regions.json"
+COUNTS, ACCURACY = "published-regions-counts.svg", "published-regions-accuracy.svg"
 
 FAIR = (4, 18)
 """Widths of layer 1 among which the published study compares accuracies: fewer units in a layer are a bottleneck."""

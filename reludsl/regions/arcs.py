@@ -21,7 +21,7 @@ from reludsl.regions.drift import Drift
 from reludsl.regions.ellipse import ellipse_lengths
 from reludsl.regions.path import CLOSE, Path
 from reludsl.regions.sweep import Events
-from reludsl.regions.units import TOLERANCE, Part, Plan, Scales, plan
+from reludsl.regions.units import TOLERANCE, Part, Plan, Scales, check_tolerance, plan
 
 CHUNK = 20
 """Arcs that are swept at once."""
@@ -106,6 +106,7 @@ def arc(
         )
     if not len(a):
         raise InvalidInput("there is no arc to cut; give at least one centre and its half axes")
+    check_tolerance(tolerance)
     own = plan(network)
     norms: dict[str, float] = {}
     # values that overflow are refused in words, lengths that do by whoever takes them

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -360,14 +361,11 @@ def _task(
 
 
 def _check_settings(time_limit: float | None, processes: int, seed: int) -> None:
-    if time_limit is not None and not time_limit >= 0:
-        raise InvalidInput(
-            f"the time limit is {time_limit} seconds, and no search ends before it begins; give 0 or more"
-        )
-    if processes < 1:
-        raise InvalidInput(f"{processes} processes search nothing; give 1 or more")
-    # refuses a negative seed
+    # refuse what is no limit, and what is no seed
+    Watch.over(time_limit)
     Limits(seed=seed)
+    if not isinstance(processes, Integral) or processes < 1:
+        raise InvalidInput(f"{processes} processes search nothing; give a whole number, 1 or more")
 
 
 def _iterated(work: Enumeration, processes: int) -> Iterator[Regions]:

@@ -20,7 +20,7 @@ from reludsl.regions.equal import Maps
 from reludsl.regions.forms import Basis, Form, exact_output, forms
 from reludsl.regions.path import Path
 from reludsl.regions.sweep import Events, Sweep
-from reludsl.regions.units import TOLERANCE, plan
+from reludsl.regions.units import TOLERANCE, check_tolerance, plan
 from reludsl.regions.watch import Watch
 
 CHUNK = 20
@@ -275,6 +275,7 @@ def _swept(
         raise InvalidInput("a point of a line holds a number that is not finite; give finite ones, or use `whole_line`")
     if not len(nodes):
         raise InvalidInput("there is no line to cut; give at least one start and one end")
+    check_tolerance(tolerance)
     own = plan(network)
     found: list[tuple[Sweep, Events]] = []
     for first in range(0, len(nodes), CHUNK):

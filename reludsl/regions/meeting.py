@@ -15,7 +15,15 @@ from reludsl.exact import ExactArray
 
 
 def solved(a: FloatArray, e: FloatArray, r: FloatArray) -> FloatArray:
-    """A bound on |x| for A x = s, |s| <= r and any A within e of a, of one or two rows; inf if one is singular."""
+    """A bound on |x| for A x = s, |s| <= r and any A within e of a, of one or two rows; inf if one is singular.
+
+    What overflows gives inf or NaN, with which no determinant is above its error.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _solved(a, e, r)
+
+
+def _solved(a: FloatArray, e: FloatArray, r: FloatArray) -> FloatArray:
     reach = np.abs(a) + e
     if a.shape[1] == 1:
         low = np.abs(a[:, 0]) - e[:, 0]

@@ -45,7 +45,7 @@ from reludsl.backend import (
 )
 from reludsl.bounds import Bounds, crown, settle_ties
 from reludsl.domain import Domain, Space
-from reludsl.errors import InvalidInput, SolverFailed
+from reludsl.errors import SolverFailed
 from reludsl.expr import Input
 from reludsl.network import Network
 from reludsl.regions.ceiling import ceiling
@@ -55,7 +55,7 @@ from reludsl.regions.ledger import Ledger, OnPattern
 from reludsl.regions.pattern_program import PatternProgram
 from reludsl.regions.presence import Judge, checked
 from reludsl.regions.result import Counting, RegionCount
-from reludsl.regions.watch import INTERRUPTED
+from reludsl.regions.watch import INTERRUPTED, Watch
 from reludsl.regions.where import where_of
 from reludsl.solve import TOLERANCE, solvable_scale
 
@@ -162,20 +162,15 @@ def find_patterns(
     >>> sorted(pattern.tolist() for pattern, _ in find_patterns(net, Box([-1.0], [1.0]), backend="highs"))
     [[0, 0], [1, 0], [1, 1]]
     """
-    began = time.perf_counter()
-    time_limit, min_slack = options.get("time_limit"), options.get("min_slack", 0.0)
-    if time_limit is not None and not time_limit >= 0:
-        raise InvalidInput(
-            f"the time limit is {time_limit} seconds, and no search ends before it begins; give 0 or more"
-        )
+    watch, min_slack = Watch.over(options.get("time_limit")), options.get("min_slack", 0.0)
     solver = plugins.default() if backend is None else plugins.load(backend)
     bounded = checked(definition, where_of(domain))
     bounds = options.get("bounds") or settle_ties(crown(network, bounded))
     found = Ledger(Judge(bounds, definition, min_slack), options.get("on_pattern"))
     limits = _limits(solver, options.get("limits") or Limits())
     program = PatternProgram.of(bounds, definition, min_slack, limits.tolerance or TOLERANCE)
-    deadline = None if time_limit is None else began + time_limit
-    search = _Search(found, program, solver, limits, began, deadline)
+    deadline = None if watch.left is None else watch.deadline
+    search = _Search(found, program, solver, limits, watch.began, deadline)
     return search.run(_way(solver, options.get("way")))
 
 

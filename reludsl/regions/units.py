@@ -23,6 +23,20 @@ Words = npt.NDArray[np.uint64]
 TOLERANCE = 1e-12
 """A value this close to its break, relative to the terms that it is the sum of, is on it."""
 
+
+def check_tolerance(tolerance: float) -> None:
+    """Refuse what is no distance from a break.
+
+    Raises:
+        InvalidInput: it is negative, or no number.
+    """
+    if not 0 <= tolerance < 1:
+        raise InvalidInput(
+            f"the tolerance is {tolerance}, and values would be on their breaks everywhere or nowhere; give a small "
+            f"number, 0 or more, e.g. {TOLERANCE:g}"
+        )
+
+
 LARGEST = 2.0**1020
 """The scale of values of which differences, and differences of these, do not overflow float64."""
 

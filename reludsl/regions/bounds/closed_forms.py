@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
+from numbers import Integral
 
 from reludsl.errors import InvalidInput
 
@@ -18,14 +19,14 @@ def checked(inputs: int, widths: Sequence[int]) -> tuple[int, ...]:
     """The widths, if they and the number of inputs are those of a network.
 
     Raises:
-        InvalidInput: no layer, or a size below one.
+        InvalidInput: no layer, or a size that is no whole number from 1 on.
     """
-    if not widths or inputs < 1 or min(widths) < 1:
+    if not widths or not all(isinstance(size, Integral) and size >= 1 for size in (inputs, *widths)):
         raise InvalidInput(
             f"a network of {inputs} inputs and widths {', '.join(map(str, widths)) or 'none'} has no regions to bound: "
-            "every size is at least 1; give e.g. 784 inputs and widths 11, 11"
+            "every size is a whole number, at least 1; give e.g. 784 inputs and widths 11, 11"
         )
-    return tuple(widths)
+    return tuple(map(int, widths))
 
 
 @lru_cache(maxsize=256)

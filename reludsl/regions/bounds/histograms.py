@@ -68,8 +68,9 @@ def dimension_histogram(inputs: int, widths: Sequence[int], gamma: Gamma = zasla
     >>> dimension_histogram(2, [2, 2])
     [2, 8, 1]
     """
+    sizes = checked(inputs, widths)
     held = [0] * inputs + [1]
-    for width in checked(inputs, widths):
+    for width in sizes:
         out = [0] * min(len(held), width + 1)
         for d, regions in enumerate(held):
             if regions:

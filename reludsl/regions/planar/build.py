@@ -20,7 +20,7 @@ from reludsl.regions.planar.cutting import Cut, Lines, Rows
 from reludsl.regions.planar.engine import Engine
 from reludsl.regions.planar.result import Plane, unique_rows
 from reludsl.regions.slice import Slice
-from reludsl.regions.units import TOLERANCE, plan
+from reludsl.regions.units import TOLERANCE, check_tolerance, plan
 from reludsl.regions.watch import Late, Watch
 from reludsl.regions.where import where_of
 
@@ -128,6 +128,7 @@ def _parts(network: Network, where: Where, tolerance: float, budget: float, watc
         raise InvalidInput(
             f"a domain of {where.size} coordinates has no plane complex; give a network of two inputs, or a `Slice`"
         )
+    check_tolerance(tolerance)
     own = plan(network)
     basis = basis_of(where)
     x = basis.x
