@@ -21,7 +21,7 @@ from region_nets import (
 from reludsl.backend import BoolArray, FloatArray
 from reludsl.domain import Box, Polytope, Space
 from reludsl.errors import InvalidInput
-from reludsl.layers import Affine, MaxLayer, PiecewiseLinear, Sum, elementwise, maxout, relu
+from reludsl.layers import Affine, Gather, MaxLayer, PiecewiseLinear, Sum, elementwise, maxout, relu
 from reludsl.network import INPUT, Network, Node
 from reludsl.networks import general_position, montufar_network, serra_network, six_definitions
 from reludsl.regions import (
@@ -489,6 +489,15 @@ def test_nearest_boundary_is_the_largest_ball_in_the_region(network: Network, se
         assert np.linalg.norm(found.point[k] - x[k]) == pytest.approx(found.distance[k])
         beyond = x[k] + (1 + 1e-6) * (found.point[k] - x[k])
         assert found.distance[k] < 1e-9 or (pieces_at(network, beyond[None, :]) != pieces[k]).any()
+
+
+def test_nearest_boundary_of_a_layer_that_takes_the_input_twice() -> None:
+    both = Gather(np.array([0, 5]), 6, (2,))
+    network = Network((Node("both", both, INPUT, INPUT), Node("relu", relu, "both")), (3,), "relu")
+    found = nearest_boundary(network, np.array([[0.5, 9.0, 2.0], [3.0, 0.0, -0.25]]))
+    assert found.distance == pytest.approx([0.5, 0.25])
+    assert found.element.tolist() == [0, 1]
+    assert found.point == pytest.approx(np.array([[0.0, 9.0, 2.0], [3.0, 0.0, 0.0]]))
 
 
 # --- proofs ---------------------------------------------------------------------------------------------------------
