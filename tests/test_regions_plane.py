@@ -21,7 +21,20 @@ from region_nets import (
 from reludsl.backend import BoolArray, FloatArray
 from reludsl.domain import Box, Polytope, Space
 from reludsl.errors import InvalidInput
-from reludsl.layers import Affine, Gather, MaxLayer, PiecewiseLinear, Sum, elementwise, maxout, relu
+from reludsl.layers import (
+    Affine,
+    Gather,
+    Layer,
+    MaxLayer,
+    PiecewiseLinear,
+    Sum,
+    elementwise,
+    hard_tanh,
+    larger,
+    maxout,
+    prelu,
+    relu,
+)
 from reludsl.network import INPUT, Network, Node
 from reludsl.networks import general_position, montufar_network, serra_network, six_definitions
 from reludsl.regions import (
@@ -489,6 +502,21 @@ def test_nearest_boundary_is_the_largest_ball_in_the_region(network: Network, se
         assert np.linalg.norm(found.point[k] - x[k]) == pytest.approx(found.distance[k])
         beyond = x[k] + (1 + 1e-6) * (found.point[k] - x[k])
         assert found.distance[k] < 1e-9 or (pieces_at(network, beyond[None, :]) != pieces[k]).any()
+
+
+@pytest.mark.parametrize("end", [hard_tanh(), larger((1,)), prelu(-1.0)], ids=["hard tanh", "maximum", "prelu"])
+def test_class_of_one_output_is_its_sign_whatever_unit_it_is(end: Layer) -> None:
+    taken = ("twice", "minus one") if isinstance(end, MaxLayer) else ("twice",)
+    nodes = (
+        Node("twice", Affine(np.array([[2.0, 0.0]]), np.array([0.5])), INPUT),
+        Node("minus one", Affine(np.zeros((1, 2)), np.array([-1.0])), INPUT),
+        Node("end", end, *taken),
+    )
+    network = Network(nodes, (2,), "end")
+    for found in (plane(network, SQUARE), decision_plane(network, SQUARE)):
+        outputs = network(found.inputs(found.centres)).ravel()
+        assert found.faces > 1
+        assert found.classes.tolist() == (outputs > 0).tolist()
 
 
 def test_nearest_boundary_of_a_layer_that_takes_the_input_twice() -> None:

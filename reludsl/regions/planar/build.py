@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -192,7 +193,8 @@ def decision_plane(
     layer = relu if n == 1 else Max(np.arange(n)[None, :], n, (1,))
     cone = network.cone(network.output)
     chosen = Network((*cone, Node(name, layer, network.output)), network.input_shape, name)
-    return plane(chosen, where, tolerance=tolerance, time_limit=time_limit, progress=progress)
+    found = plane(chosen, where, tolerance=tolerance, time_limit=time_limit, progress=progress)
+    return replace(found, decided=True)
 
 
 def _bounded(where: Slice | Box | Polytope, words: int) -> Complex:

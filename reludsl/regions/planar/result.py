@@ -35,6 +35,7 @@ class Plane:
         inner: (faces, 3) a point inside of each face.
         outputs: (vertices, outputs) of the network, times w.
         odd: faces that were left whole because signs in float arithmetic contradicted each other.
+        decided: the last unit of the network is there to choose the class (see `decision_plane`).
     """
 
     network: Network
@@ -49,6 +50,7 @@ class Plane:
     inner: FloatArray
     outputs: FloatArray
     odd: int
+    decided: bool = False
 
     @cached_property
     def plan(self) -> Plan:
@@ -227,11 +229,9 @@ class Plane:
     def classes(self) -> IntArray:
         """(faces,) the largest output in the middle of each face; of one output whether it is positive.
 
-        Of a network that ends in one unit, as that of a `decision_plane` does, the piece of that unit: which output the
-        maximum copies on all of the face.
+        Of a `decision_plane` the piece of the unit that chooses: which output its maximum copies on all of the face.
         """
-        ends = self.plan.parts[-1:]
-        if ends and ends[0].name == self.network.output and ends[0].size == 1:
+        if self.decided:
             chunks = np.array_split(np.arange(self.faces), 1 + self.faces * self.plan.units // CHUNK)
             return np.concatenate([self.pieces(chunk)[:, -1] for chunk in chunks])
         step = max(1, CHUNK // self.network.input_size)
