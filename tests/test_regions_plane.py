@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from region_nets import (
     FOUR_LINES,
@@ -517,6 +517,35 @@ def test_class_of_one_output_is_its_sign_whatever_unit_it_is(end: Layer) -> None
         outputs = network(found.inputs(found.centres)).ravel()
         assert found.faces > 1
         assert found.classes.tolist() == (outputs > 0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("weight", "border"),
+    [([[2.0, 0.0]], 10.0), ([[0.0, 0.0], [1.0, 0.0]], 10.0), ([[0.0, 1.0], [1.0, 0.0]], 5.0 + 5.0 * 2**0.5)],
+    ids=["one output", "a constant", "two outputs"],
+)
+def test_decision_boundary_is_whole_where_it_lies_on_the_breaks_of_the_outputs(
+    weight: list[list[float]], border: float
+) -> None:
+    matrix = np.array(weight)
+    network = Network.chain([Affine(matrix, np.zeros(len(matrix))), relu], (2,))
+    found = decision_plane(network, SQUARE)
+    a, b = np.moveaxis(found.segments(found.boundary()), 1, 0)
+    assert np.linalg.norm(b - a, axis=1).sum() == pytest.approx(border)
+
+
+def test_boundary_of_a_network_without_units_is_empty() -> None:
+    assert plane(Network.chain([Affine(np.eye(2), np.zeros(2))], (2,)), SQUARE).boundary().size == 0
+
+
+@settings(max_examples=40)
+@given(graphs(max_inputs=2, max_units=5, max_outputs=3))
+def test_decision_boundary_is_where_the_class_changes(network: Network) -> None:
+    assume(network.input_size == 2)
+    found = decision_plane(network, SQUARE)
+    inner = np.flatnonzero(found.right >= 0)
+    changes = inner[found.classes[found.left[inner]] != found.classes[found.right[inner]]]
+    assert found.boundary().tolist() == changes.tolist()
 
 
 def test_nearest_boundary_of_a_layer_that_takes_the_input_twice() -> None:

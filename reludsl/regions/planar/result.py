@@ -242,9 +242,18 @@ class Plane:
         return np.asarray((values[:, 0] > 0).astype(np.int64) if values.shape[1] == 1 else values.argmax(axis=1))
 
     def boundary(self, part: int = -1) -> IntArray:
-        """The edges that units of one node made, by default of the last one (see `decision_plane`)."""
-        number = part % len(self.plan.parts)
-        return np.flatnonzero(self.edge_part == number)
+        """The edges at which units of one node change, by default of the last one (see `decision_plane`).
+
+        Units of other nodes may change there as well, and `edge_part` names one of them.
+        """
+        if not self.plan.parts:
+            return np.zeros(0, dtype=np.int64)
+        own = self.plan.parts[part]
+        mask = np.zeros(64 * self.words.shape[1], dtype=np.uint8)
+        mask[own.bit : own.bit + own.bits] = 1
+        inner = np.flatnonzero(self.right >= 0)
+        change = self.words[self.left[inner]] ^ self.words[self.right[inner]]
+        return inner[(change & np.packbits(mask, bitorder="little").view(np.uint64)).any(axis=1)]
 
     def segments(self, edges: IntArray) -> FloatArray:
         """Both ends of some edges, in the plane's coordinates: (m, 2, 2)."""
