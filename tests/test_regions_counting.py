@@ -164,8 +164,8 @@ def test_maps_are_those_of_patterns_that_no_float_shows(seed: int) -> None:
     weight, bias = rng.integers(1, 64, (2, 2)) / 8 + 8 * np.eye(2), rng.integers(-64, 0, 2) / 8
     # every unit and its opposite: the edges between their cells are patterns of their own, and so are the corners
     first, second = np.vstack([weight, -weight]), rng.integers(-8, 9, (3, 4)) / 4
-    layers = [Affine(first, np.append(bias, -bias)), relu, Affine(second, np.array([0.5, 0.0, -0.5]))]
-    network = Network.chain([*layers, maxout(3, 3), relu], (2,))
+    before, behind = Affine(first, np.append(bias, -bias)), Affine(second, np.array([0.5, 0.0, -0.5]))
+    network = Network.chain([before, relu, behind, maxout(3, 3), relu], (2,))
     closed = {region.pattern: region for region in region_oracle.regions(network, cube(2, 4.0), closed=True)}
     found = listed(network, cube(2, 4.0), definition="patterns")
     assert patterns(found) == closed.keys()
