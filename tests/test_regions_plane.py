@@ -42,6 +42,7 @@ from reludsl.regions import (
     Definition,
     Plane,
     Slice,
+    count,
     count_plane,
     decision_plane,
     line,
@@ -669,3 +670,25 @@ def test_proof_of_a_float_line_through_a_crossing_is_done_in_fractions() -> None
     assert count.lower >= 6
     exact = count_plane(chain([rows], [np.array([-0.125, -0.25, -0.375])]), UNIT)
     assert (exact.lower, exact.upper) == (6, 6)
+
+
+@pytest.mark.parametrize("definition", ["activation", "affine", "connected"])
+def test_strip_between_parallel_lines_that_floats_take_for_one_is_not_denied(definition: str) -> None:
+    near = 1.0 + 2.0**-40
+    layer = Affine(np.array([[-2.0, 0.375], [-2.0, 0.375]]), np.array([0.875, 0.875 * near]))
+    network = Network.chain([layer, relu, Affine(np.array([[-0.25, 1.0]]), np.zeros(1))], (2,))
+    assert getattr(counts(network), definition) == 3
+    found = count_plane(network, Space(2), Definition(definition))
+    assert found.lower <= 3 <= found.upper
+    # cells tell the strip
+    if definition != "connected":
+        assert count(network, Space(2), definition=definition).count == 3
+
+
+def test_parallel_lines_in_the_whole_plane_are_counted_exactly() -> None:
+    layer = Affine(np.tile([[1.0, 0.5]], (4, 1)), np.array([-1.0, 0.0, 0.0, 2.0]))
+    behind = Affine(np.array([[1.0, 1.0, -1.0, 0.5]]), np.array([-0.75]))
+    network = Network.chain([layer, relu, behind, relu], (2,))
+    found = count_plane(network, Space(2))
+    assert found.exact
+    assert found.count == counts(network).activation
