@@ -178,13 +178,14 @@ def decision_plane(
     """The complex cut once more where the largest output changes; of one output where it passes 0.
 
     `boundary()` of it are the edges of the decision boundary, exactly: on each two outputs tie and no other is larger.
+    Of outputs that are equal on all of a face the first is its class.
     The arguments, and what is raised, are those of `plane`.
 
     >>> from reludsl.layers import Affine
     >>> net = Network.chain([Affine(np.eye(2), np.zeros(2)), relu, Affine(np.eye(2), np.zeros(2))], (2,))
     >>> found = decision_plane(net, Box([-1, -1], [1, 1]))
-    >>> found.segments(found.boundary()).round(6).tolist()
-    [[[0.0, 0.0], [1.0, 1.0]]]
+    >>> sorted(sorted(ends) for ends in found.segments(found.boundary()).round(6).tolist())
+    [[[-1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [1.0, 1.0]]]
     """
     name = "class"
     while name in network.shapes:
