@@ -19,7 +19,7 @@ import networkx as nx
 import numpy as np
 
 from reludsl.backend import BoolArray, FloatArray, IntArray
-from reludsl.domain import Box, Domain
+from reludsl.domain import Box, Domain, Space
 from reludsl.errors import InvalidInput
 from reludsl.exact import ExactArray
 from reludsl.layers import Activation, AffineLayer, Layer, MaxLayer, NonlinearLayer, Shape, elementwise
@@ -411,7 +411,7 @@ class Network:
         maxima = {n.name: n.layer.piece(self.gather(n, held)) for n in cone if isinstance(n.layer, MaxLayer)}
         return Trace(pre, post, active, pattern, maxima, held[self.output])
 
-    def check_domain(self, domain: Domain) -> None:
+    def check_domain(self, domain: Domain | Space) -> None:
         """Raise unless the domain has as many coordinates as the input.
 
         Raises:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reludsl.backend import FloatArray
-from reludsl.domain import Ball, Box
+from reludsl.domain import Ball, Box, Space
 from reludsl.errors import InvalidInput
 from reludsl.layers import (
     Affine,
@@ -200,6 +200,12 @@ def test_box_on_which_nothing_switches_has_one_region() -> None:
     assert found.serra_2018 == 40
     with pytest.raises(InvalidInput, match="3 coordinates"):
         bounds(EXAMPLE, domain=Box.full(0, 1, (3,)))
+
+
+def test_whole_space_is_what_bounds_are_about_without_a_domain() -> None:
+    assert bounds(EXAMPLE, domain=Space(2)).values == bounds(EXAMPLE).values
+    with pytest.raises(InvalidInput, match="3 coordinates"):
+        bounds(EXAMPLE, domain=Space(3))
 
 
 def test_unit_that_touches_its_break_from_above_may_be_inactive_there() -> None:

@@ -158,6 +158,23 @@ def test_regions_are_shown_by_their_inputs_in_rationals(network: Network, whole:
         assert slopes[k] @ x + offsets[k] == pytest.approx(network(x[None])[0].ravel(), rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_maps_are_those_of_patterns_that_no_float_shows(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight, bias = rng.integers(1, 64, (2, 2)) / 8 + 8 * np.eye(2), rng.integers(-64, 0, 2) / 8
+    # every unit and its opposite: the edges between their cells are patterns of their own, and so are the corners
+    first, second = np.vstack([weight, -weight]), rng.integers(-8, 9, (3, 4)) / 4
+    before, behind = Affine(first, np.append(bias, -bias)), Affine(second, np.array([0.5, 0.0, -0.5]))
+    network = Network.chain([before, relu, behind, maxout(3, 3), relu], (2,))
+    closed = {region.pattern: region for region in region_oracle.regions(network, cube(2, 4.0), closed=True)}
+    found = listed(network, cube(2, 4.0), definition="patterns")
+    assert patterns(found) == closed.keys()
+    for pattern, slopes, offset in zip(found.patterns.tolist(), *found.maps()):
+        region = closed[tuple(pattern)]
+        assert slopes == pytest.approx(region.matrix.astype(np.float64))
+        assert offset == pytest.approx(region.offset.astype(np.float64))
+
+
 def test_regions_are_convex_and_end_at_their_inequalities() -> None:
     network, rng = drawn((3, 5, 4), 2, "normal"), np.random.default_rng(0)
     found = listed(network, cube(3))

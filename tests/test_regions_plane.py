@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from region_nets import (
     FOUR_LINES,
@@ -21,7 +21,20 @@ from region_nets import (
 from reludsl.backend import BoolArray, FloatArray
 from reludsl.domain import Box, Polytope, Space
 from reludsl.errors import InvalidInput
-from reludsl.layers import Affine, MaxLayer, PiecewiseLinear, Sum, elementwise, maxout, relu
+from reludsl.layers import (
+    Affine,
+    Gather,
+    Layer,
+    MaxLayer,
+    PiecewiseLinear,
+    Sum,
+    elementwise,
+    hard_tanh,
+    larger,
+    maxout,
+    prelu,
+    relu,
+)
 from reludsl.network import INPUT, Network, Node
 from reludsl.networks import general_position, montufar_network, serra_network, six_definitions
 from reludsl.regions import (
@@ -29,6 +42,7 @@ from reludsl.regions import (
     Definition,
     Plane,
     Slice,
+    count,
     count_plane,
     decision_plane,
     line,
@@ -491,6 +505,59 @@ def test_nearest_boundary_is_the_largest_ball_in_the_region(network: Network, se
         assert found.distance[k] < 1e-9 or (pieces_at(network, beyond[None, :]) != pieces[k]).any()
 
 
+@pytest.mark.parametrize("end", [hard_tanh(), larger((1,)), prelu(-1.0)], ids=["hard tanh", "maximum", "prelu"])
+def test_class_of_one_output_is_its_sign_whatever_unit_it_is(end: Layer) -> None:
+    taken = ("twice", "minus one") if isinstance(end, MaxLayer) else ("twice",)
+    nodes = (
+        Node("twice", Affine(np.array([[2.0, 0.0]]), np.array([0.5])), INPUT),
+        Node("minus one", Affine(np.zeros((1, 2)), np.array([-1.0])), INPUT),
+        Node("end", end, *taken),
+    )
+    network = Network(nodes, (2,), "end")
+    for found in (plane(network, SQUARE), decision_plane(network, SQUARE)):
+        outputs = network(found.inputs(found.centres)).ravel()
+        assert found.faces > 1
+        assert found.classes.tolist() == (outputs > 0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("weight", "border"),
+    [([[2.0, 0.0]], 10.0), ([[0.0, 0.0], [1.0, 0.0]], 10.0), ([[0.0, 1.0], [1.0, 0.0]], 5.0 + 5.0 * 2**0.5)],
+    ids=["one output", "a constant", "two outputs"],
+)
+def test_decision_boundary_is_whole_where_it_lies_on_the_breaks_of_the_outputs(
+    weight: list[list[float]], border: float
+) -> None:
+    matrix = np.array(weight)
+    network = Network.chain([Affine(matrix, np.zeros(len(matrix))), relu], (2,))
+    found = decision_plane(network, SQUARE)
+    a, b = np.moveaxis(found.segments(found.boundary()), 1, 0)
+    assert np.linalg.norm(b - a, axis=1).sum() == pytest.approx(border)
+
+
+def test_boundary_of_a_network_without_units_is_empty() -> None:
+    assert plane(Network.chain([Affine(np.eye(2), np.zeros(2))], (2,)), SQUARE).boundary().size == 0
+
+
+@settings(max_examples=40)
+@given(graphs(max_inputs=2, max_units=5, max_outputs=3))
+def test_decision_boundary_is_where_the_class_changes(network: Network) -> None:
+    assume(network.input_size == 2)
+    found = decision_plane(network, SQUARE)
+    inner = np.flatnonzero(found.right >= 0)
+    changes = inner[found.classes[found.left[inner]] != found.classes[found.right[inner]]]
+    assert found.boundary().tolist() == changes.tolist()
+
+
+def test_nearest_boundary_of_a_layer_that_takes_the_input_twice() -> None:
+    both = Gather(np.array([0, 5]), 6, (2,))
+    network = Network((Node("both", both, INPUT, INPUT), Node("relu", relu, "both")), (3,), "relu")
+    found = nearest_boundary(network, np.array([[0.5, 9.0, 2.0], [3.0, 0.0, -0.25]]))
+    assert found.distance == pytest.approx([0.5, 0.25])
+    assert found.element.tolist() == [0, 1]
+    assert found.point == pytest.approx(np.array([[0.0, 9.0, 2.0], [3.0, 0.0, 0.0]]))
+
+
 # --- proofs ---------------------------------------------------------------------------------------------------------
 
 
@@ -603,3 +670,25 @@ def test_proof_of_a_float_line_through_a_crossing_is_done_in_fractions() -> None
     assert count.lower >= 6
     exact = count_plane(chain([rows], [np.array([-0.125, -0.25, -0.375])]), UNIT)
     assert (exact.lower, exact.upper) == (6, 6)
+
+
+@pytest.mark.parametrize("definition", ["activation", "affine", "connected"])
+def test_strip_between_parallel_lines_that_floats_take_for_one_is_not_denied(definition: str) -> None:
+    near = 1.0 + 2.0**-40
+    layer = Affine(np.array([[-2.0, 0.375], [-2.0, 0.375]]), np.array([0.875, 0.875 * near]))
+    network = Network.chain([layer, relu, Affine(np.array([[-0.25, 1.0]]), np.zeros(1))], (2,))
+    assert getattr(counts(network), definition) == 3
+    found = count_plane(network, Space(2), Definition(definition))
+    assert found.lower <= 3 <= found.upper
+    # cells tell the strip
+    if definition != "connected":
+        assert count(network, Space(2), definition=definition).count == 3
+
+
+def test_parallel_lines_in_the_whole_plane_are_counted_exactly() -> None:
+    layer = Affine(np.tile([[1.0, 0.5]], (4, 1)), np.array([-1.0, 0.0, 0.0, 2.0]))
+    behind = Affine(np.array([[1.0, 1.0, -1.0, 0.5]]), np.array([-0.75]))
+    network = Network.chain([layer, relu, behind, relu], (2,))
+    found = count_plane(network, Space(2))
+    assert found.exact
+    assert found.count == counts(network).activation

@@ -116,3 +116,11 @@ def test_flat_box_of_two_inputs_is_counted_by_cells() -> None:
         [Affine(np.array([[1.0], [0.0]]), np.array([0.0, 0.25])), *(node.layer for node in network.nodes)], (1,)
     )
     assert found.count == count(slice_, Box([-2], [2]), method="line").count > 1
+
+
+@pytest.mark.parametrize("definition", ["activation", "patterns", "affine"])
+def test_label_of_an_affine_network_is_bounded_when_the_time_is_over(definition: str) -> None:
+    network = Network.chain([Affine(np.eye(2), np.zeros(2))], (2,))
+    found = count(network, Box([-1, -1], [1, 1]), label=0, definition=definition, time_limit=0.0)
+    assert (found.complete, found.lower, found.upper) == (False, 0, 1)
+    assert count(network, Box([-1, -1], [1, 1]), label=0, definition=definition).exact

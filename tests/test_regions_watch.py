@@ -21,6 +21,7 @@ from reludsl.regions import (
     Slice,
     arc,
     count,
+    count_by_label,
     count_line,
     count_plane,
     decision_plane,
@@ -84,6 +85,10 @@ LINES: dict[str, tuple[Callable[[], Network], Box | Polytope | Space]] = {
 }
 
 
+def interrupted(at: Progress) -> None:
+    raise KeyboardInterrupt
+
+
 def ends_at_any_time(clock: Clock, counted: Callable[[float], RegionCount]) -> None:
     before = clock.now
     whole = counted(1e9)
@@ -133,16 +138,45 @@ def test_count_when_interrupted_keeps_what_it_found(name: str, after: int) -> No
     whole = verb(network, where)
     told: list[Progress] = []
 
-    def interrupted(at: Progress) -> None:
+    def after_some(at: Progress) -> None:
         told.append(at)
         if len(told) > after:
             raise KeyboardInterrupt
 
-    found = verb(network, where, progress=interrupted)
+    found = verb(network, where, progress=after_some)
     if len(told) > after:
         assert found.note.startswith(INTERRUPTED)
         assert not found.complete
     assert 1 <= found.lower <= whole.count <= found.upper
+
+
+@pytest.mark.parametrize("method", ["cells", "plane", "one-tree"])
+@pytest.mark.parametrize("bias", [0.0, 5.0])
+def test_count_when_interrupted_at_the_first_word_is_between_what_can_be(method: str, bias: float) -> None:
+    network = Network.chain([Affine(np.eye(2), np.full(2, bias)), relu], (2,))
+    found = count(network, SQUARE, method=method, progress=interrupted)
+    truth = 1 if bias else 4
+    assert found.lower <= truth <= found.upper
+    assert found.note.startswith(INTERRUPTED)
+    assert not found.complete
+
+
+def test_labels_when_interrupted_at_the_second_keep_the_first() -> None:
+    network = Network.chain([Affine(np.eye(2), np.zeros(2)), relu, Affine(np.eye(2), np.zeros(2))], (2,))
+    whole = count_by_label(network, SQUARE)
+    before: list[Progress] = []
+    count(network, SQUARE, method="cells", label=0, progress=before.append)
+    told: list[Progress] = []
+
+    def second(at: Progress) -> None:
+        told.append(at)
+        if len(told) > len(before):
+            raise KeyboardInterrupt
+
+    found = count_by_label(network, SQUARE, progress=second)
+    assert (found[0].count, found[0].exact) == (whole[0].count, True)
+    assert found[1].note == INTERRUPTED
+    assert found[1].lower <= whole[1].count <= found[1].upper
 
 
 def test_count_when_it_takes_the_plane_passes_the_limit_on() -> None:
@@ -159,9 +193,6 @@ def test_plane_when_the_time_is_over_says_how_far_it_is() -> None:
 
 
 def test_plane_when_interrupted_is_an_interrupt() -> None:
-    def interrupted(at: Progress) -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         plane(deep(2, 0), SQUARE, progress=interrupted)
 

@@ -90,9 +90,8 @@ def region_bounds(
 
 def _domain(
     network: Network, box: tuple[str, str] | None, ball: tuple[str, float] | None, clip: tuple[str, str] | None
-) -> Domain | None:
+) -> Domain | Space | None:
     """None for the whole space, which is what a bound is about unless something else is asked for."""
     if ball is None and clip is None and box is None:
         return None
-    found = chosen_region(network, box, ball, clip)
-    return None if isinstance(found, Space) else found
+    return chosen_region(network, box, ball, clip)

@@ -23,6 +23,9 @@ def ceiling(network: Network, definition: Definition, most: int) -> int:
     >>> ceiling(random_network((1, 3, 3)), Definition.PATTERNS, 64)
     16
     """
+    if most <= 1:
+        # an affine network has no unit that the bounds could be about
+        return most
     if definition is not Definition.PATTERNS:
         return min(most, bounds(network).upper)
     if any(isinstance(node.layer, MaxLayer) for node in network.nodes):

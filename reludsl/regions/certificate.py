@@ -8,9 +8,11 @@ left.
 
 *There is no other*: each vertex stands for the exact point where d - 1 lines meet (breaks of units that change there,
 or sides of the domain). If at the exact vertices of every cell no unit is beyond its piece, then the cell is part of
-the closure of its region, because both are convex. The cells are a disk (Euler's relation) whose border is the
-domain's, so that they cover the domain: a map of a disk to the plane that goes around the border once misses no point
-inside. Every region that has an interior therefore meets one of the cells, and is its region.
+the closure of its region, because both are convex. A cell with a whole line on its border is not spanned by its
+vertices, all of which may be at infinity, but by these and a point of the line, which is looked at as well. The cells
+are a disk (Euler's relation) whose border is the domain's, so that they cover the domain: a map of a disk to the plane
+that goes around the border once misses no point inside. Every region that has an interior therefore meets one of the
+cells, and is its region.
 
 The sign of a unit at an exact vertex follows from its value at the float vertex, rounding, and the distance between the
 two, which is bounded by the residuals of the lines there over their angle. Around a vertex only its own lines change,
@@ -30,7 +32,7 @@ from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.exact import ExactArray, exactly
 from reludsl.layers import Layer, MaxLayer, elementwise
 from reludsl.regions.forms import Basis, Form, exact_forms, exact_pieces, forms
-from reludsl.regions.meeting import meeting, solved
+from reludsl.regions.meeting import meeting, nearest, solved
 from reludsl.regions.units import Part, Plan
 from reludsl.regions.watch import INTERRUPTED, OUT_OF_TIME, Watch
 
@@ -57,6 +59,8 @@ class Cells:
         ends: (k, 2) every edge with each of its vertices.
         sides: (sides, d) coefficients of a linear function that is 0 on the side, exact.
         fixed: (vertices,) corners of the domain that are exact as they are.
+        whole: (vertices,) no vertices, but points of lines that have none: each stands for any finite point of an edge
+            that comes from infinity and goes there.
     """
 
     plan: Plan
@@ -73,6 +77,7 @@ class Cells:
     ends: IntArray
     sides: ExactArray
     fixed: BoolArray
+    whole: BoolArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -371,7 +376,8 @@ class _Proof:
         """
         point = exactly(self.cells.points[vertex])
         if not self.cells.fixed[vertex]:
-            found = meeting(self._exact_lines(vertex, edges), point)
+            lines = self._exact_lines(vertex, edges)
+            found = nearest(lines) if self.cells.whole[vertex] else meeting(lines, point)
             if found is None:
                 return False
             point = found

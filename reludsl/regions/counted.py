@@ -237,7 +237,7 @@ def _begun(
         plan=own, basis=basis, pieces=pieces, inner=inner, points=np.zeros((0, d)), home=none,
         lines=np.zeros((0, d - 1), dtype=np.int64), left=none, right=none, side=none,
         corners=np.zeros((0, 2), dtype=np.int64), ends=np.zeros((0, 2), dtype=np.int64), sides=sides,
-        fixed=np.zeros(0, dtype=np.bool_),
+        fixed=np.zeros(0, dtype=np.bool_), whole=np.zeros(0, dtype=np.bool_),
     )  # fmt: skip
     watch = watch.soon() if late.interrupted else watch
     proof = certify(nothing, _for_proof(watch, definition))
@@ -333,6 +333,7 @@ def line_cells(lines: Lines, curve: int, ends: tuple[Fraction, Fraction] | None 
         ends=np.stack([vertex, vertex], axis=1),
         sides=_ends_of_line(basis, lines.whole, ends),
         fixed=at_end & (ends is None),
+        whole=np.zeros(count + 1, dtype=np.bool_),
     )
 
 
@@ -369,21 +370,26 @@ def plane_cells(found: Plane, where: Where) -> Cells:
         np.minimum.at(low, end, side[border])
         np.maximum.at(high, end, side[border])
     ends = np.concatenate([np.stack([np.arange(found.edges), end], axis=1) for end in (found.tail, found.head)])
+    far = found.points[:, 2] == 0
+    lone = np.flatnonzero((found.right >= 0) & far[found.tail] & far[found.head])
+    extra = found.vertices + np.arange(lone.size)
+    beside = [np.stack([face[lone], extra], axis=1) for face in (found.left, found.right)]
     return Cells(
         plan=found.plan,
         basis=found.basis,
         pieces=found.pieces,
         inner=found.inner,
-        points=found.points,
-        home=home,
-        lines=lines,
+        points=np.concatenate([found.points, found.points[found.head[lone]]]),
+        home=np.append(home, np.full(lone.size, -1)),
+        lines=np.concatenate([lines, np.zeros((lone.size, 2), dtype=np.int64)]),
         left=found.left,
         right=found.right,
         side=side,
-        corners=np.stack([face, first], axis=1),
-        ends=ends,
+        corners=np.concatenate([np.stack([face, first], axis=1), *beside]),
+        ends=np.concatenate([ends, np.stack([lone, extra], axis=1)]),
         sides=sides,
-        fixed=(low < high) & (high < given),
+        fixed=np.append((low < high) & (high < given), np.zeros(lone.size, dtype=np.bool_)),
+        whole=np.arange(found.vertices + lone.size) >= found.vertices,
     )
 
 

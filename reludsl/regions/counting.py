@@ -387,8 +387,8 @@ def _counted(
     work = Enumeration(task, time_limit)
     maps = SharedMaps(asked.given, _fixed(task.domain)) if definition is Definition.AFFINE else None
     tell = _Teller(task, began, time_limit, progress)
-    tell(0)
     try:
+        tell(0)
         for found in _iterated(work, processes):
             if maps is not None:
                 maps.add(found.patterns[:, : asked.own])

@@ -81,7 +81,7 @@ def sensitive_axes(network: Network) -> FloatArray:
     first = network.by_name[listeners[0]] if len(listeners) == 1 else None
     if first is None or not isinstance(first.layer, AffineLayer) or network.size(first.name) >= n:
         return np.eye(n)
-    return np.asarray(np.linalg.qr(first.layer.apply(np.eye(n)))[0].T)
+    return np.asarray(np.linalg.qr(first.layer.apply(network.gather(first, {INPUT: np.eye(n)})))[0].T)
 
 
 def chunks(own: Plan, count: int, axes: FloatArray) -> list[slice]:

@@ -57,6 +57,14 @@ def meeting(lines: Iterable[ExactArray], near: ExactArray) -> ExactArray | None:
     return None
 
 
+def nearest(lines: Iterable[ExactArray]) -> ExactArray | None:
+    """The point of a plane that is next to its origin on the first line that is not at infinity."""
+    for a, b, c in lines:
+        if a or b:
+            return np.array([-a * c, -b * c, a * a + b * b], dtype=object)
+    return None
+
+
 def _cross(a: ExactArray, b: ExactArray) -> ExactArray:
     out = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
     return np.array(out, dtype=object)

@@ -212,8 +212,11 @@ class _Search:
         """Search until nothing is left, and say what was found."""
         if not self.program.binaries.size:
             # bounds hold every unit on one piece: the pattern is that of any input
-            self.found.meet(self.program.settled)
-            self.found.settle(self.deadline)
+            try:
+                self.found.meet(self.program.settled)
+                self.found.settle(self.deadline)
+            except KeyboardInterrupt:
+                return self._answer(False, INTERRUPTED, None)
             return self._answer(True, "bounds leave one pattern", None)
         matrix = self.program.matrix()
         require_matrix(self.solver, matrix)
@@ -362,7 +365,8 @@ class _Search:
         if complete and solved and told is None:
             note = f"{self.solver.name} found no more {self.program.looked_for}: within its tolerances, no proof"
         # a solver's end is no proof: thin regions are below its tolerances
-        upper = ceiling(network, definition, self.program.most) if solved else lower + ambiguous
+        proved = complete and not solved
+        upper = lower + ambiguous if proved else ceiling(network, definition, self.program.most)
         count = RegionCount(
             count=lower if told is None else told,
             lower=lower if told is None else 1,

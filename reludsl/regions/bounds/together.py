@@ -11,9 +11,9 @@ from typing import overload
 import numpy as np
 
 from reludsl.bounds import crown, settle_ties
-from reludsl.domain import Domain
+from reludsl.domain import Domain, Space
 from reludsl.errors import InvalidInput
-from reludsl.expr import Input, as_domain
+from reludsl.expr import Input
 from reludsl.network import Network
 from reludsl.regions.bounds.activation_based import activation_based, reaches_of
 from reludsl.regions.bounds.closed_forms import (
@@ -32,6 +32,7 @@ from reludsl.regions.bounds.histograms import deletion_histogram, hinz_van_de_ge
 from reludsl.regions.bounds.recursion import Cut, recursion, serra_2018
 from reludsl.regions.bounds.units import Layout
 from reludsl.regions.outputs import with_output_units
+from reludsl.regions.where import where_of
 
 LARGEST_PRODUCT = 1_000_000
 """Entries of the matrices of the histogram bound."""
@@ -128,7 +129,7 @@ def bounds(
     network: Network,
     widths: None = None,
     *,
-    domain: Input | Domain | None = None,
+    domain: Input | Domain | Space | None = None,
     outputs_as_units: bool = False,
     transitions: float | None = None,
 ) -> RegionBounds: ...
@@ -136,7 +137,7 @@ def bounds(
     network: Network | int,
     widths: Sequence[int] | None = None,
     *,
-    domain: Input | Domain | None = None,
+    domain: Input | Domain | Space | None = None,
     outputs_as_units: bool = False,
     transitions: float | None = None,
 ) -> RegionBounds:
@@ -145,7 +146,7 @@ def bounds(
     Args:
         network: a network, or a number of inputs.
         widths: of the hidden layers, beside a number of inputs.
-        domain: where regions are counted, or an input that has it; the whole space by default.
+        domain: where regions are counted, as `count` takes it; the whole space by default.
         outputs_as_units: the outputs count as ReLU units, as `count` takes it.
         transitions: T of Hanin and Rolnick's expected number (`hanin_rolnick`).
 
@@ -163,7 +164,8 @@ def bounds(
         if widths is not None:
             raise InvalidInput("a network and widths are given, and the network has its own; give one of the two")
         counted = with_output_units(network) if outputs_as_units else network
-        return _of_network(Layout.of(counted), None if domain is None else as_domain(domain), transitions)
+        where = Space(network.input_size) if domain is None else where_of(domain)
+        return _of_network(Layout.of(counted), where, transitions)
     if widths is None or domain is not None or outputs_as_units:
         raise InvalidInput(
             "of a number of inputs the bounds need the widths and take no domain and no output layer, which belong to "
@@ -222,10 +224,9 @@ _OF_CHAINS = (
 """What needs a chain in which inactive units are constant."""
 
 
-def _of_network(layout: Layout, domain: Domain | None, transitions: float | None) -> RegionBounds:
+def _of_network(layout: Layout, domain: Domain | Space, transitions: float | None) -> RegionBounds:
     inputs, widths, units = layout.inputs, layout.widths, layout.units
-    if domain is not None:
-        layout.network.check_domain(domain)
+    layout.network.check_domain(domain)
     notes: dict[str, str] = {}
     families = [k for layer in units for k in layer.families]
     product = math.prod(zaslavsky_families(layer.families, min(layer.dimension, layer.size)) for layer in units)
@@ -263,7 +264,7 @@ def _no_chain(layout: Layout) -> str:
     return ""
 
 
-def _of_weights(layout: Layout, domain: Domain | None, notes: dict[str, str]) -> dict[str, int | None]:
+def _of_weights(layout: Layout, domain: Domain | Space, notes: dict[str, str]) -> dict[str, int | None]:
     """What the weights of a chain tell."""
     found: dict[str, int | None] = {
         "serra_2018_rank": serra_2018(layout.inputs, layout.widths, layout.ranks),
@@ -277,7 +278,7 @@ def _of_weights(layout: Layout, domain: Domain | None, notes: dict[str, str]) ->
         )
         return found
     known, dimension = None, layout.inputs
-    if domain is not None:
+    if not isinstance(domain, Space):
         known = settle_ties(crown(layout.network, domain))
         box = domain.enclosure
         dimension = int(np.count_nonzero(box.lower < box.upper))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -178,13 +179,14 @@ def decision_plane(
     """The complex cut once more where the largest output changes; of one output where it passes 0.
 
     `boundary()` of it are the edges of the decision boundary, exactly: on each two outputs tie and no other is larger.
+    Of outputs that are equal on all of a face the first is its class.
     The arguments, and what is raised, are those of `plane`.
 
     >>> from reludsl.layers import Affine
     >>> net = Network.chain([Affine(np.eye(2), np.zeros(2)), relu, Affine(np.eye(2), np.zeros(2))], (2,))
     >>> found = decision_plane(net, Box([-1, -1], [1, 1]))
-    >>> found.segments(found.boundary()).round(6).tolist()
-    [[[0.0, 0.0], [1.0, 1.0]]]
+    >>> sorted(sorted(ends) for ends in found.segments(found.boundary()).round(6).tolist())
+    [[[-1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [1.0, 1.0]]]
     """
     name = "class"
     while name in network.shapes:
@@ -193,7 +195,8 @@ def decision_plane(
     layer = relu if n == 1 else Max(np.arange(n)[None, :], n, (1,))
     cone = network.cone(network.output)
     chosen = Network((*cone, Node(name, layer, network.output)), network.input_shape, name)
-    return plane(chosen, where, tolerance=tolerance, time_limit=time_limit, progress=progress)
+    found = plane(chosen, where, tolerance=tolerance, time_limit=time_limit, progress=progress)
+    return replace(found, decided=True)
 
 
 def _bounded(where: Slice | Box | Polytope, words: int) -> Complex:

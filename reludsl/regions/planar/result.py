@@ -35,6 +35,7 @@ class Plane:
         inner: (faces, 3) a point inside of each face.
         outputs: (vertices, outputs) of the network, times w.
         odd: faces that were left whole because signs in float arithmetic contradicted each other.
+        decided: the last unit of the network is there to choose the class (see `decision_plane`).
     """
 
     network: Network
@@ -49,6 +50,7 @@ class Plane:
     inner: FloatArray
     outputs: FloatArray
     odd: int
+    decided: bool = False
 
     @cached_property
     def plan(self) -> Plan:
@@ -227,11 +229,9 @@ class Plane:
     def classes(self) -> IntArray:
         """(faces,) the largest output in the middle of each face; of one output whether it is positive.
 
-        Of a network that ends in one unit, as that of a `decision_plane` does, the piece of that unit: which output the
-        maximum copies on all of the face.
+        Of a `decision_plane` the piece of the unit that chooses: which output its maximum copies on all of the face.
         """
-        ends = self.plan.parts[-1:]
-        if ends and ends[0].name == self.network.output and ends[0].size == 1:
+        if self.decided:
             chunks = np.array_split(np.arange(self.faces), 1 + self.faces * self.plan.units // CHUNK)
             return np.concatenate([self.pieces(chunk)[:, -1] for chunk in chunks])
         step = max(1, CHUNK // self.network.input_size)
@@ -242,9 +242,18 @@ class Plane:
         return np.asarray((values[:, 0] > 0).astype(np.int64) if values.shape[1] == 1 else values.argmax(axis=1))
 
     def boundary(self, part: int = -1) -> IntArray:
-        """The edges that units of one node made, by default of the last one (see `decision_plane`)."""
-        number = part % len(self.plan.parts)
-        return np.flatnonzero(self.edge_part == number)
+        """The edges at which units of one node change, by default of the last one (see `decision_plane`).
+
+        Units of other nodes may change there as well, and `edge_part` names one of them.
+        """
+        if not self.plan.parts:
+            return np.zeros(0, dtype=np.int64)
+        own = self.plan.parts[part]
+        mask = np.zeros(64 * self.words.shape[1], dtype=np.uint8)
+        mask[own.bit : own.bit + own.bits] = 1
+        inner = np.flatnonzero(self.right >= 0)
+        change = self.words[self.left[inner]] ^ self.words[self.right[inner]]
+        return inner[(change & np.packbits(mask, bitorder="little").view(np.uint64)).any(axis=1)]
 
     def segments(self, edges: IntArray) -> FloatArray:
         """Both ends of some edges, in the plane's coordinates: (m, 2, 2)."""
