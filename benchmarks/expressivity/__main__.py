@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.expressivity.finding import Finding
-from benchmarks.expressivity.page import write_one, write_page
+from benchmarks.expressivity.page import PAGE, replace_section, write_one, write_page
 from benchmarks.published.start import MNIST, clocked
 
 STUDIES = {
@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options.add_argument("name", choices=[*STUDIES, ALL])
     options.add_argument("--full", action="store_true", help="the published size; takes hours for those that train")
     options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--out", type=Path, help="folder for pictures and JSON; of `all` the page as well")
+    options.add_argument("--out", type=Path, help="folder for pictures, JSON, and the page or its section")
     options.add_argument("--json", action="store_true", help="the numbers on stdout instead of the sentence")
     given = options.parse_args(words)
     names = list(STUDIES) if given.name == ALL else [given.name]
@@ -61,6 +61,8 @@ def main(words: Sequence[str] | None = None) -> int:
         seconds.append(time.perf_counter() - start)
         if given.out is not None:
             write_one(given.out, finding)
+            if given.name != ALL and (given.out / PAGE).exists():
+                replace_section(given.out, finding, seconds[-1], _options(given.full, given.seed))
         print(json.dumps(finding.as_json()) if given.json else f"{name}: {finding.sentence}", flush=True)
     if given.out is not None and given.name == ALL:
         write_page(given.out, findings, seconds, _options(given.full, given.seed))
