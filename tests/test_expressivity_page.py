@@ -51,7 +51,7 @@ def test_page_has_sentence_settings_tables_pictures_and_notes_of_every_study() -
         "`python -m benchmarks.expressivity length --full --seed 7`",
         "## A title",
         FOUND.sentence,
-        "3 s on 2020-01-02. Settings: widths [2, 3], rate 0.5, fit {epochs: 3}, seed 7.",
+        "3 s (2020-01-02, x). Settings: widths [2, 3], rate 0.5, fit {epochs: 3}, seed 7.",
         "| It ends | it goes on to 9 | **no** |",
         "A caption",
         "| 1 | 2 |",
@@ -71,7 +71,7 @@ def test_section_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
     after = (tmp_path / PAGE).read_text(encoding="utf-8")
     parts, expected = ([*text.split("\n\n## ")] for text in (after, before))
     assert [*parts[:2], parts[3]] == [*expected[:2], expected[3]]
-    assert "length --seed 8`, 9 s on " in parts[2]
+    assert "length --seed 8`, 9 s (" in parts[2]
     assert parts[2].endswith("- Another note")
     assert after.count("A note") == 2
 

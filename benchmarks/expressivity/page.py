@@ -45,8 +45,8 @@ def replace_section(folder: Path, finding: Finding, seconds: float, options: str
     where = folder / PAGE
     head, *sections = where.read_text(encoding="utf-8").rstrip("\n").split(MARK)
     titles = [text.split("\n", 1)[0] for text in sections]
-    date = datetime.now(UTC).date().isoformat()
-    own = "\n\n".join(_section(finding, seconds, options, date)).removeprefix(MARK.strip("\n"))
+    run_on = f"{datetime.now(UTC).date().isoformat()}, {machine()['processor']}"
+    own = "\n\n".join(_section(finding, seconds, options, run_on)).removeprefix(MARK.strip("\n"))
     place = titles.index(finding.title)
     write_atomically(where, (MARK.join([head, *sections[:place], own, *sections[place + 1 :]]) + "\n").encode())
 
@@ -72,15 +72,15 @@ def page(
     )
     parts = ["# What networks express, measured", about]
     for finding, taken in zip(findings, seconds):
-        parts += _section(finding, taken, options, date)
+        parts += _section(finding, taken, options, f"{date}, {here['processor']}")
     return "\n\n".join(parts) + "\n"
 
 
-def _section(finding: Finding, seconds: float, options: str, date: str) -> Iterator[str]:
+def _section(finding: Finding, seconds: float, options: str, run_on: str) -> Iterator[str]:
     yield f"## {finding.title}"
     yield prose(finding.sentence)
     yield prose(
-        f"`{COMMAND} {finding.name}{options}`, {seconds:.0f} s on {date}. Settings: "
+        f"`{COMMAND} {finding.name}{options}`, {seconds:.0f} s ({run_on}). Settings: "
         + ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in finding.settings.items())
         + "."
     )
