@@ -364,11 +364,21 @@ def test_monomial_sizes_are_the_published_expressions(r: list[int]) -> None:
     assert deep_monomial_size(r) == sum(7 * int(np.ceil(np.log2(k))) + 4 for k in r if k)
 
 
-@pytest.mark.parametrize("r", [[], [-1], [1.5], [np.nan], [np.inf]])
-def test_monomial_sizes_of_no_monomial_are_refused(r: list[int]) -> None:
+@pytest.mark.parametrize("r", [[], [-1], [1.5], [np.nan], [np.inf], ["2", "3"], "23", [None], [[1]], 3, [2j]])
+def test_monomial_sizes_of_no_monomial_are_refused(r: Any) -> None:
     for size in (shallow_monomial_size, deep_monomial_size):
         with pytest.raises(InvalidInput, match="no monomial"):
             size(r)
+
+
+def test_monomial_sizes_of_exponents_beyond_the_floats_are_exact() -> None:
+    assert shallow_monomial_size([10**400]) == 10**400 + 1
+    assert deep_monomial_size([2**2000]) == 7 * 2000 + 4
+
+
+def test_coefficients_may_be_fractions_and_whole_numbers() -> None:
+    half = sup_distance(square(1), np.array([Fraction(1, 2), 0, 1], dtype=object), UNIT)
+    assert half.lower == sup_distance(square(1), [0.5, 0.0, 1.0], UNIT).lower == 0.5
 
 
 # --- refused --------------------------------------------------------------------------------------------------------
@@ -382,6 +392,13 @@ def test_monomial_sizes_of_no_monomial_are_refused(r: list[int]) -> None:
         (square(1), [0.0], PLANE, "2 coordinates"),
         (square(1), [[0.0]], UNIT, "no polynomial in 1 unknown"),
         (square(1), [np.nan], UNIT, "no polynomial"),
+        (square(1), "x^2", UNIT, r"'x\^2' are no real numbers; give an array of numbers c\[j\] of x\^j, e.g."),
+        (square(1), ["0", "0", "1"], UNIT, "no real numbers"),
+        (square(1), [1j], UNIT, "no real numbers"),
+        (square(1), [[1.0], [1.0, 2.0]], UNIT, "no real numbers"),
+        (square(1), [10**400], UNIT, "no real numbers"),
+        (square(1), {0: 1.0}, UNIT, "no real numbers"),
+        (random_network((2, 2), outputs=1), "x y", PLANE, r"c\[j, k\] of x\^j y\^k"),
         (random_network((2, 2), outputs=1), [0.0, 1.0], PLANE, "in 2 unknowns"),
         (random_network((1, 2), outputs=2), [0.0], UNIT, "2 outputs"),
         (square(1), random_network((1, 2), outputs=2), UNIT, "no difference"),

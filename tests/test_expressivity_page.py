@@ -120,6 +120,14 @@ def test_unknown_study_is_refused_with_the_names(capsys: pytest.CaptureFixture[s
     assert "few-patterns" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("seed", "said"), [("-1", "-1 is below 0"), ("one", "invalid whole_number value: 'one'")])
+def test_seed_that_is_none_is_refused(seed: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["arrangement", "--seed", seed])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["stability", "--full"], ["all", "--full"]])
 def test_full_size_without_mnist_ends_with_what_is_missing(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

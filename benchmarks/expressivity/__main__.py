@@ -44,7 +44,7 @@ def main(words: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(prog="benchmarks.expressivity", description="What a network can express.")
     options.add_argument("name", choices=[*STUDIES, ALL])
     options.add_argument("--full", action="store_true", help="the published size; takes hours for those that train")
-    options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--seed", type=whole_number, default=0, help="a whole number from 0 on; default 0")
     options.add_argument("--out", type=Path, help="folder for pictures, JSON, and the page or its section")
     options.add_argument("--json", action="store_true", help="the numbers on stdout instead of the sentence")
     given = options.parse_args(words)
@@ -67,6 +67,13 @@ def main(words: Sequence[str] | None = None) -> int:
     if given.out is not None and given.name == ALL:
         write_page(given.out, findings, seconds, _options(given.full, given.seed))
     return 0
+
+
+def whole_number(word: str) -> int:
+    seed = int(word)
+    if seed < 0:
+        raise argparse.ArgumentTypeError(f"{seed} is below 0, and no generator takes that; give 0 or more")
+    return seed
 
 
 def _missing(names: Sequence[str], full: bool, drawn: bool) -> str:
