@@ -32,6 +32,7 @@ SMALL = Settings(
     depth_runs=6,
     start_runs=3,
     slices=1,
+    trained_slices=1,
     segments=20,
     points=20,
     variances=(0.5, 2.0, 8.0),
