@@ -117,6 +117,7 @@ def test_missing_matplotlib_is_said_before_the_work(run: Run, nets: Path, monkey
         (("--from", "a.npy", "--to", "nan.npy", "--arc"), "nan.npy holds NaN"),
         (("--from", "a.npy", "--to", "b.npy", "--out", "p.gif"), ".svg"),
         (("--from", "a.npy", "--to", "b.npy", "--backend", "nobody"), "nobody"),
+        (("--from", "a.npy", "--to", "b.npy", "--seed", "-1"), "--seed"),
     ],
 )
 def test_bad_input_is_one_line(words: tuple[str, ...], said: str, run: Run, nets: Path) -> None:

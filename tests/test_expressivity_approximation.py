@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.polynomial.chebyshev import cheb2poly
 
 from reludsl.backend import FloatArray
 from reludsl.domain import Box
 from reludsl.errors import InvalidInput
 from reludsl.exact import exactly
 from reludsl.expressivity import deep_monomial_size, shallow_monomial_size, sup_distance
-from reludsl.expressivity.bernstein import Terms, tables
+from reludsl.expressivity.bernstein import Terms, coefficients, tables
 from reludsl.expressivity.held import held_outputs
 from reludsl.expressivity.simplices import Simplices, bounded, maximum
 from reludsl.layers import Affine, Layer, Max, Reshape, relu
@@ -241,30 +242,100 @@ def test_held_outputs_bound_what_moved_corners_cost(seed: int, kind: str, moved:
 # --- Bernstein coefficients -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("degree", "d"), [(2, 1), (5, 1), (2, 2), (4, 2)])
-def test_bernstein_coefficients_of_values_give_the_values_back(degree: int, d: int) -> None:
-    table = tables(degree, d)
-    rng = np.random.default_rng(0)
-    b = rng.normal(size=len(table.multinomials))
-    basis = np.prod(table.lattice[:, None, :] ** table.exponents, axis=2) * table.multinomials
-    assert table.coefficients @ (basis @ b) == pytest.approx(b, abs=1e-12)
-    assert table.gradients.sum(axis=2) == pytest.approx(0.0)
-    assert table.hessians.sum(axis=3) == pytest.approx(0.0)
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([(1, 1), (1, 2), (2, 2)]), st.integers(0, 5))
+def test_bernstein_coefficients_are_those_of_the_polynomial_rounded_once(
+    seed: int, shape: tuple[int, int], degree: int
+) -> None:
+    d, inputs = shape
+    rng = np.random.default_rng(seed)
+    terms = drawn(rng, degree, inputs)
+    corners = rng.normal(size=(3, d + 1, inputs)) * 10.0 ** rng.integers(-9, 9, (3, 1, 1))
+    gradient, constant = rng.normal(size=(3, inputs)), rng.normal(size=3)
+    found = coefficients(terms, gradient, constant, corners)
+    exponents = tables(terms.degree, d).exponents
+    for m, k in np.ndindex(found.shape):
+        # the polar form: the mean over all orders of the corners, each as often as its exponent says
+        points = [exactly(corners[m, i]) for i, times in enumerate(exponents[k]) for _ in range(times)]
+        exact = polar(terms, points) - polar(Terms(gradient[m], np.eye(inputs, dtype=int)), points)
+        assert found[m, k] == float(exact - Fraction(float(constant[m])))
+
+
+def drawn(rng: np.random.Generator, degree: int, inputs: int) -> Terms:
+    exponents = np.array([e for e in itertools.product(range(degree + 1), repeat=inputs) if sum(e) <= degree])
+    return Terms(rng.normal(size=len(exponents)), exponents)
+
+
+def at(terms: Terms, x: FloatArray) -> FloatArray:
+    return np.asarray(np.prod(x[..., None, :] ** terms.exponents, axis=-1) @ terms.coefficients)
+
+
+def polar(terms: Terms, points: list[Any]) -> Fraction:
+    """Symmetric, affine in each of the points, and the polynomial where they are all equal."""
+    total = Fraction(0)
+    for c, e in zip(terms.coefficients.tolist(), terms.exponents.tolist()):
+        factors = [axis for axis, times in enumerate(e) for _ in range(times)]
+        chosen = list(itertools.permutations(range(len(points)), len(factors)))
+        products = (np.prod([points[p][axis] for p, axis in zip(some, factors)], dtype=object) for some in chosen)
+        total += Fraction(c) * sum(products, Fraction(0)) / len(chosen)
+    return total
+
+
+def test_bernstein_coefficients_beyond_the_floats_are_no_numbers() -> None:
+    terms = Terms(np.array([1e300, 1.0]), np.array([[2], [1]]))
+    corners = np.array([[[0.0], [1e10]], [[0.0], [1.0]], [[0.0], [np.inf]], [[0.0], [5e-324]]])
+    found = coefficients(terms, np.zeros((4, 1)), np.zeros(4), corners)
+    # the end of the interval comes first
+    assert np.isnan(found[0]).tolist() == [True, False, False]
+    assert found[1].tolist() == [1e300, 0.5, 0.0]
+    assert np.isnan(found[2]).all()
+    assert found[3].tolist() == [5e-324, 0.0, 0.0]
+    whole = Simplices(corners[:1], np.zeros(1, dtype=np.int64), np.ones(1), np.zeros(1))
+    zero = np.zeros((1, 1)), np.zeros(1)
+    assert maximum(terms, *zero, whole, allowance=np.zeros(1), tolerance=0.0, limit=10).upper == np.inf
+
+
+@pytest.mark.parametrize("degree", [2, 6, 9, 12, 20, 30])
+def test_chebyshev_polynomials_of_high_degree_are_one_away_from_zero(degree: int) -> None:
+    # coefficients as large as 10^10 cancel to 1; they are integers below 2^53, and so exact
+    chebyshev = cheb2poly([0] * degree + [1])
+    found = sup_distance(affine([0.0], 0.0), chebyshev, Box([-1.0], [1.0]))
+    assert found.lower <= 1 <= found.upper
+    assert found.upper - found.lower <= 2e-9
+    tighter = sup_distance(affine([0.0], 0.0), chebyshev, Box([-1.0], [1.0]), tolerance=1e-12)
+    assert tighter.lower <= 1 <= tighter.upper <= found.upper
+    assert tighter.upper - 1 <= 1e-9
+
+
+@pytest.mark.parametrize("degree", [3, 6])
+def test_products_of_chebyshev_polynomials_are_one_away_from_zero(degree: int) -> None:
+    factor = cheb2poly([0] * degree + [1])
+    found = sup_distance(affine([0.0, 0.0], 0.0), np.outer(factor, factor), Box([-1.0, -1.0], [1.0, 1.0]))
+    assert found.lower <= 1 <= found.upper <= found.lower + 2e-9
+
+
+def test_chebyshev_polynomial_on_pieces_whose_ends_are_rounded_is_bounded_closely() -> None:
+    # breaks of random units are no floats; 1 and the slope of the network are added at the end of the box
+    network = random_network((2, 8), 3, outputs=1)
+    table = np.outer(cheb2poly([0] * 12 + [1]), [1.0])
+    found = sup_distance(network, table, Box([-1.0, -1.0], [1.0, 1.0]))
+    x = grid(Box([-1.0, -1.0], [1.0, 1.0]), 801)
+    assert np.abs(value(table, x) - network(x)[:, 0]).max() <= found.upper
+    assert found.upper - found.lower <= 1e-8 * found.lower
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 2), st.integers(0, 5))
 def test_bounds_of_a_simplex_hold_at_all_of_its_points(seed: int, d: int, degree: int) -> None:
     rng = np.random.default_rng(seed)
-    exponents = np.array([e for e in itertools.product(range(degree + 1), repeat=d) if sum(e) <= degree])
-    terms = Terms(rng.normal(size=len(exponents)), exponents)
+    terms = drawn(rng, degree, d)
     cells = Simplices(rng.normal(size=(4, d + 1, d)), np.array([0, 0, 1, 1]), np.array([1.0, -1, 1, -1]), np.zeros(4))
     gradient, constant = rng.normal(size=(2, d)), rng.normal(size=2)
     found = bounded(terms, gradient, constant, cells)
     inner = rng.dirichlet(np.ones(d + 1), (4, 400))
     x = np.einsum("msk,mkc->msc", inner, cells.corners)
     affine_part = np.einsum("msc,mc->ms", x, gradient[cells.row]) + constant[cells.row][:, None]
-    q = cells.sign[:, None] * (terms(x) - affine_part)
+    q = cells.sign[:, None] * (at(terms, x) - affine_part)
     assert (q.max(axis=1) <= found.upper).all()
     whole = maximum(terms, gradient, constant, cells, allowance=np.zeros(2), tolerance=1e-6, limit=10**5)
     assert q.max() <= whole.upper <= whole.value + 1e-6 * abs(whole.value) + 1e-9
@@ -279,7 +350,7 @@ def test_search_that_may_not_divide_still_bounds() -> None:
     zero = np.zeros((1, 1)), np.zeros(1)
     found = [maximum(terms, *zero, cells, allowance=np.zeros(1), tolerance=0.0, limit=n) for n in (0, 10**4)]
     x = np.linspace(-1, 3, 10**5)[:, None]
-    assert terms(x).max() <= found[1].upper < found[0].upper
+    assert at(terms, x).max() <= found[1].upper < found[0].upper
     assert found[1].upper - found[1].value <= 1e-10
 
 
@@ -293,11 +364,21 @@ def test_monomial_sizes_are_the_published_expressions(r: list[int]) -> None:
     assert deep_monomial_size(r) == sum(7 * int(np.ceil(np.log2(k))) + 4 for k in r if k)
 
 
-@pytest.mark.parametrize("r", [[], [-1], [1.5], [np.nan], [np.inf]])
-def test_monomial_sizes_of_no_monomial_are_refused(r: list[int]) -> None:
+@pytest.mark.parametrize("r", [[], [-1], [1.5], [np.nan], [np.inf], ["2", "3"], "23", [None], [[1]], 3, [2j]])
+def test_monomial_sizes_of_no_monomial_are_refused(r: Any) -> None:
     for size in (shallow_monomial_size, deep_monomial_size):
         with pytest.raises(InvalidInput, match="no monomial"):
             size(r)
+
+
+def test_monomial_sizes_of_exponents_beyond_the_floats_are_exact() -> None:
+    assert shallow_monomial_size([10**400]) == 10**400 + 1
+    assert deep_monomial_size([2**2000]) == 7 * 2000 + 4
+
+
+def test_coefficients_may_be_fractions_and_whole_numbers() -> None:
+    half = sup_distance(square(1), np.array([Fraction(1, 2), 0, 1], dtype=object), UNIT)
+    assert half.lower == sup_distance(square(1), [0.5, 0.0, 1.0], UNIT).lower == 0.5
 
 
 # --- refused --------------------------------------------------------------------------------------------------------
@@ -311,6 +392,13 @@ def test_monomial_sizes_of_no_monomial_are_refused(r: list[int]) -> None:
         (square(1), [0.0], PLANE, "2 coordinates"),
         (square(1), [[0.0]], UNIT, "no polynomial in 1 unknown"),
         (square(1), [np.nan], UNIT, "no polynomial"),
+        (square(1), "x^2", UNIT, r"'x\^2' are no real numbers; give an array of numbers c\[j\] of x\^j, e.g."),
+        (square(1), ["0", "0", "1"], UNIT, "no real numbers"),
+        (square(1), [1j], UNIT, "no real numbers"),
+        (square(1), [[1.0], [1.0, 2.0]], UNIT, "no real numbers"),
+        (square(1), [10**400], UNIT, "no real numbers"),
+        (square(1), {0: 1.0}, UNIT, "no real numbers"),
+        (random_network((2, 2), outputs=1), "x y", PLANE, r"c\[j, k\] of x\^j y\^k"),
         (random_network((2, 2), outputs=1), [0.0, 1.0], PLANE, "in 2 unknowns"),
         (random_network((1, 2), outputs=2), [0.0], UNIT, "2 outputs"),
         (square(1), random_network((1, 2), outputs=2), UNIT, "no difference"),

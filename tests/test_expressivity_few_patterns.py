@@ -14,7 +14,7 @@ from data import need
 
 from benchmarks.expressivity import few_patterns
 from benchmarks.expressivity.few_patterns import Settings, course, memory, scales, start
-from benchmarks.expressivity.few_patterns.observations import of_memory, of_start, of_training
+from benchmarks.expressivity.few_patterns.observations import dip, of_memory, of_start, of_training
 from benchmarks.expressivity.few_patterns.settings import Corruption, Points
 from benchmarks.expressivity.fits import line_through
 from benchmarks.expressivity.images import images
@@ -32,6 +32,7 @@ SMALL = Settings(
     depth_runs=6,
     start_runs=3,
     slices=1,
+    trained_slices=1,
     segments=20,
     points=20,
     variances=(0.5, 2.0, 8.0),
@@ -163,16 +164,38 @@ def test_observation_at_initialisation_is_not_seen_where_the_numbers_differ(chan
     assert not _seen(_start(**changed), word)
 
 
-def _course(whole: list[float]) -> course.Course:
-    flat = np.full((1, len(whole)), 0.3)
-    return course.Course((20, 20), list(range(len(whole))), np.array([whole]), flat, flat, flat, flat)
+def _course(*whole: list[float]) -> course.Course:
+    counts = np.array(whole)
+    flat = np.full(counts.shape, 0.3)
+    return course.Course((20, 20), list(range(counts.shape[1])), counts, flat, flat, flat, flat)
 
 
 def test_dip_is_seen_where_counts_fall_and_come_back_alone() -> None:
-    assert _seen(of_training([_course([0.5, 0.4, 0.45])]), "dips and comes back")
-    assert not _seen(of_training([_course([0.5, 0.45, 0.4])]), "dips and comes back")
-    assert not _seen(of_training([_course([0.5, 0.6, 0.7])]), "dips and comes back")
-    assert not _seen(of_training([_course([0.5, 0.4, 1.1])]), "same size")
+    assert _seen(of_training([_course([0.5, 0.4, 0.45], [0.51, 0.41, 0.45])]), "dips and comes back")
+    assert not _seen(of_training([_course([0.5, 0.45, 0.4], [0.51, 0.45, 0.41])]), "dips and comes back")
+    assert not _seen(of_training([_course([0.5, 0.6, 0.7], [0.51, 0.6, 0.7])]), "dips and comes back")
+    assert not _seen(of_training([_course([0.5, 0.4, 1.1], [0.5, 0.4, 1.1])]), "same size")
+
+
+def test_dip_is_not_seen_where_runs_differ_more_than_their_mean_moves() -> None:
+    runs = [0.5, 0.4, 0.41], [0.5, 0.4, 0.45], [0.5, 0.4, 0.37]
+    assert np.mean(runs, axis=0)[2] > np.mean(runs, axis=0)[1]
+    assert not _seen(of_training([_course(*runs)]), "dips and comes back")
+    assert _seen(of_training([_course(*([0.5, 0.4, end] for end in (0.41, 0.42, 0.43)))]), "dips and comes back")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_lowest_epoch_of_noise_is_followed_by_no_rise(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(size=(300, 8, 10))
+    back = np.array([dip(runs)[2].mean() for runs in noise])
+    assert abs(back.mean()) < 4 * back.std() / len(back) ** 0.5
+    # where the lowest epoch of the same runs is taken, it is
+    assert np.mean([runs.mean(axis=0)[-1] - runs.mean(axis=0).min() for runs in noise]) > 0.4
+
+
+def test_dip_of_runs_of_one_shape_is_theirs() -> None:
+    lows, fall, back = dip(np.array([[9.0, 5.0, 4.0, 6.0], [8.0, 4.0, 3.0, 7.0], [9.0, 3.0, 2.0, 2.5]]))
+    assert (lows, fall.tolist(), back.tolist()) == ([2, 2, 2], [5.0, 5.0, 7.0], [2.0, 4.0, 0.5])
 
 
 def _level(level: float, end: float) -> memory.Level:
@@ -271,4 +294,5 @@ def test_whole_study_is_drawn_and_written(tmp_path: Any) -> None:
     held = json.loads((tmp_path / "expressivity-few-patterns.json").read_text())
     assert held["numbers"]["training"][0]["epochs"] == [0, 1, 2]
     assert np.shape(held["numbers"]["training"][0]["whole"]) == (2, 3)
+    assert len(held["numbers"]["dip"]["back"]) == 2
     assert len(held["observations"]) == 16

@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.expressivity import __main__ as command
 from benchmarks.expressivity.finding import Finding, Observation, Picture, Table
-from benchmarks.expressivity.page import PAGE, file_name, page, write_one
+from benchmarks.expressivity.page import PAGE, file_name, page, replace_section, write_one
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 
@@ -51,7 +51,7 @@ def test_page_has_sentence_settings_tables_pictures_and_notes_of_every_study() -
         "`python -m benchmarks.expressivity length --full --seed 7`",
         "## A title",
         FOUND.sentence,
-        "3 s. Settings: widths [2, 3], rate 0.5, fit {epochs: 3}, seed 7.",
+        "3 s (2020-01-02, x). Settings: widths [2, 3], rate 0.5, fit {epochs: 3}, seed 7.",
         "| It ends | it goes on to 9 | **no** |",
         "A caption",
         "| 1 | 2 |",
@@ -59,6 +59,21 @@ def test_page_has_sentence_settings_tables_pictures_and_notes_of_every_study() -
         "- A note",
     ):
         assert words in text.replace("\n", " ") or words in text
+
+
+def test_section_is_replaced_and_the_others_stay(tmp_path: Path) -> None:
+    here = dict.fromkeys(("cores", "processor", "system", "python", "reludsl", "numpy", "torch"), "x")
+    others = [replace(FOUND, title=title) for title in ("First", "Last")]
+    before = page([others[0], FOUND, others[1]], [1.0, 2.0, 3.0], "", "2020-01-02", here)
+    (tmp_path / PAGE).write_text(before, encoding="utf-8")
+    changed = replace(FOUND, notes=["Another note"], settings={"seed": 8})
+    replace_section(tmp_path, changed, 9.0, " --seed 8")
+    after = (tmp_path / PAGE).read_text(encoding="utf-8")
+    parts, expected = ([*text.split("\n\n## ")] for text in (after, before))
+    assert [*parts[:2], parts[3]] == [*expected[:2], expected[3]]
+    assert "length --seed 8`, 9 s (" in parts[2]
+    assert parts[2].endswith("- Another note")
+    assert after.count("A note") == 2
 
 
 def test_files_of_one_study_are_its_numbers_and_its_pictures(tmp_path: Path) -> None:
@@ -103,6 +118,14 @@ def test_unknown_study_is_refused_with_the_names(capsys: pytest.CaptureFixture[s
         command.main(["depth"])
     assert ended.value.code == 2
     assert "few-patterns" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("seed", "said"), [("-1", "-1 is below 0"), ("one", "invalid whole_number value: 'one'")])
+def test_seed_that_is_none_is_refused(seed: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        command.main(["arrangement", "--seed", seed])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["stability", "--full"], ["all", "--full"]])

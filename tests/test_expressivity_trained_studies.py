@@ -15,8 +15,8 @@ from benchmarks.expressivity import baselines, stability
 from benchmarks.expressivity.finding import Finding
 from benchmarks.expressivity.fits import exponential
 from benchmarks.expressivity.images import images
-from benchmarks.expressivity.stability_runs import with_arcs
-from benchmarks.expressivity.training import dense
+from benchmarks.expressivity.stability_runs import course, with_arcs
+from benchmarks.expressivity.training import Fit, dense
 from reludsl.plot import new_axes
 
 SMALL = replace(
@@ -80,6 +80,20 @@ def test_stability_when_small_sees_the_published_directions() -> None:
 
     assert len(found.observations) == 8
     drawn(found)
+
+
+def test_training_of_one_seed_is_repeated_to_the_last_bit_with_any_number_of_threads(torch: Any) -> None:
+    data = with_arcs(*images("digits"), 2, 0)
+    how = Fit(epochs=2, batch=64)
+    found = []
+    for count in (1, 2):
+        before = torch.get_num_threads()
+        torch.set_num_threads(count)
+        found.append(course(data, 64, 4, how, range(3, 5), variance=2.0, batch_norm=True, weight=0.01))
+        torch.set_num_threads(before)
+    assert found[0].growth.tolist() == found[1].growth.tolist()
+    assert found[0].accuracy.tolist() == found[1].accuracy.tolist()
+    assert found[0].growth[0].tolist() != found[0].growth[1].tolist()
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.expressivity.finding import Finding
-from benchmarks.expressivity.page import write_one, write_page
+from benchmarks.expressivity.page import PAGE, replace_section, write_one, write_page
 from benchmarks.published.start import MNIST, clocked
 
 STUDIES = {
@@ -44,8 +44,8 @@ def main(words: Sequence[str] | None = None) -> int:
     options = argparse.ArgumentParser(prog="benchmarks.expressivity", description="What a network can express.")
     options.add_argument("name", choices=[*STUDIES, ALL])
     options.add_argument("--full", action="store_true", help="the published size; takes hours for those that train")
-    options.add_argument("--seed", type=int, default=0)
-    options.add_argument("--out", type=Path, help="folder for pictures and JSON; of `all` the page as well")
+    options.add_argument("--seed", type=whole_number, default=0, help="a whole number from 0 on; default 0")
+    options.add_argument("--out", type=Path, help="folder for pictures, JSON, and the page or its section")
     options.add_argument("--json", action="store_true", help="the numbers on stdout instead of the sentence")
     given = options.parse_args(words)
     names = list(STUDIES) if given.name == ALL else [given.name]
@@ -61,10 +61,19 @@ def main(words: Sequence[str] | None = None) -> int:
         seconds.append(time.perf_counter() - start)
         if given.out is not None:
             write_one(given.out, finding)
+            if given.name != ALL and (given.out / PAGE).exists():
+                replace_section(given.out, finding, seconds[-1], _options(given.full, given.seed))
         print(json.dumps(finding.as_json()) if given.json else f"{name}: {finding.sentence}", flush=True)
     if given.out is not None and given.name == ALL:
         write_page(given.out, findings, seconds, _options(given.full, given.seed))
     return 0
+
+
+def whole_number(word: str) -> int:
+    seed = int(word)
+    if seed < 0:
+        raise argparse.ArgumentTypeError(f"{seed} is below 0, and no generator takes that; give 0 or more")
+    return seed
 
 
 def _missing(names: Sequence[str], full: bool, drawn: bool) -> str:

@@ -16,6 +16,8 @@ from reludsl.plot import new_axes
 
 PAGE = "expressivity.md"
 COMMAND = "python -m benchmarks.expressivity"
+MARK = "\n\n## "
+"""Before every section."""
 
 
 def write_one(folder: Path, finding: Finding) -> None:
@@ -38,6 +40,17 @@ def write_page(folder: Path, findings: Sequence[Finding], seconds: Sequence[floa
     write_atomically(folder / PAGE, page(findings, seconds, options, date, machine()).encode())
 
 
+def replace_section(folder: Path, finding: Finding, seconds: float, options: str) -> None:
+    """The section of one study on a page that is there, whose other sections stay as they are."""
+    where = folder / PAGE
+    head, *sections = where.read_text(encoding="utf-8").rstrip("\n").split(MARK)
+    titles = [text.split("\n", 1)[0] for text in sections]
+    run_on = f"{datetime.now(UTC).date().isoformat()}, {machine()['processor']}"
+    own = "\n\n".join(_section(finding, seconds, options, run_on)).removeprefix(MARK.strip("\n"))
+    place = titles.index(finding.title)
+    write_atomically(where, (MARK.join([head, *sections[:place], own, *sections[place + 1 :]]) + "\n").encode())
+
+
 def file_name(finding: Finding, picture: Picture) -> str:
     return f"expressivity-{finding.name}-{picture.name}.svg"
 
@@ -51,22 +64,23 @@ def page(
         options: of the command, with a space before each: " --full", or "".
     """
     about = prose(
-        f"""Written by `{COMMAND} all{options} --out docs/results`; nothing on it is written by hand. Run on {date}, on
+        f"""Written by `{COMMAND} all{options} --out docs/results`, and single sections by the commands that stand in
+        them with the same `--out`; nothing on it is written by hand. Run on {date}, on
         {here["cores"]} cores of {here["processor"]} ({here["system"]}), with Python {here["python"]}, reludsl
         {here["reludsl"]}, numpy {here["numpy"]}, torch {here["torch"]}. The numbers of each study are in
         `expressivity-NAME.json` beside this page."""
     )
     parts = ["# What networks express, measured", about]
     for finding, taken in zip(findings, seconds):
-        parts += _section(finding, taken, options)
+        parts += _section(finding, taken, options, f"{date}, {here['processor']}")
     return "\n\n".join(parts) + "\n"
 
 
-def _section(finding: Finding, seconds: float, options: str) -> Iterator[str]:
+def _section(finding: Finding, seconds: float, options: str, run_on: str) -> Iterator[str]:
     yield f"## {finding.title}"
     yield prose(finding.sentence)
     yield prose(
-        f"`{COMMAND} {finding.name}{options}`, {seconds:.0f} s. Settings: "
+        f"`{COMMAND} {finding.name}{options}`, {seconds:.0f} s ({run_on}). Settings: "
         + ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in finding.settings.items())
         + "."
     )

@@ -26,7 +26,7 @@ from benchmarks.expressivity.stability_runs import (
     perturbed,
     with_arcs,
 )
-from benchmarks.expressivity.training import Fit
+from benchmarks.expressivity.training import REPEATED, Fit
 from benchmarks.published.training import Say
 from reludsl.backend import FloatArray
 
@@ -62,7 +62,7 @@ class Settings:
     perturbed_deviation: float = 1e-4
     one_depth: int = 6
     one_variance: float = 2.0
-    arcs: int = 2
+    arcs: int = 20
     arc_depth: int = 4
     arc_variances: tuple[float, float] = (3.0, 16.0)
     arc_rate: float = 0.1
@@ -72,7 +72,7 @@ class Settings:
 
 
 DEFAULT = Settings()
-FULL = Settings(data="mnist", width=100, epochs=10, batch=128, looks=(0, 1, 2, 5, 10), arcs=5)
+FULL = Settings(data="mnist", width=100, epochs=10, batch=128, looks=(0, 1, 2, 5, 10), arcs=50)
 
 
 def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None) -> Finding:
@@ -359,4 +359,5 @@ def _notes(settings: Settings, data: Data, noisy: NoiseRuns) -> Sequence[str]:
         "Weights are drawn from N(0, sigma_w^2 / k), k the inputs of the layer; sigma_w^2 is 2 where it is not said.",
         "The regulariser is lambda times the sum over hidden layers of the mini-batch's length over that of the first "
         "mini-batch.",
+        REPEATED,
     )

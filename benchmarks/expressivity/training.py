@@ -18,6 +18,13 @@ from reludsl.network import Network
 Penalty = Callable[[Any, Any], Any]
 """(model, batch) -> a term of the loss, a tensor without dimensions."""
 
+REPEATED = (
+    "A seed repeats trained numbers to the last bit on one processor with one version of torch, whatever the number of "
+    "threads. Another processor adds float32 numbers in another order, and training takes these differences "
+    "elsewhere: counts of single networks differ by some percent then."
+)
+"""What studies that train say of their numbers."""
+
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:

@@ -8,6 +8,7 @@ its Bernstein coefficients (see `reludsl.expressivity.simplices`).
 from __future__ import annotations
 
 import math
+import reprlib
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -88,7 +89,7 @@ def sup_distance(
         tolerance: of a polynomial: upper - lower <= tolerance * lower, unless rounding or `LIMIT` leaves more.
 
     Raises:
-        InvalidInput: neither one nor two inputs, a flat box, a target of other inputs or outputs.
+        InvalidInput: neither one nor two inputs, a flat box, a target of other inputs or outputs, text.
 
     Source: sup |f - F| is how uniform approximation is measured (Cybenko 1989); Bernstein coefficients: Farin, Curves
     and Surfaces for CAGD, section 17.
@@ -221,12 +222,22 @@ def _check(network: Network, box: Box) -> None:
 
 
 def _terms(target: npt.ArrayLike, network: Network) -> Terms:
-    table = np.asarray(target, dtype=np.float64)
     n = network.input_size
+    wanted = "c[j, k] of x^j y^k, e.g. [[0, 0], [0, 1]] for x y" if n > 1 else "c[j] of x^j, e.g. [0, 0, 1] for x^2"
+    try:
+        given = np.asarray(target)
+        # numpy would read numbers from text, and leave out imaginary parts
+        table = given.astype(np.float64) if given.dtype.kind in "biufO" else None
+    except (TypeError, ValueError, OverflowError):
+        table = None
+    if table is None:
+        raise InvalidInput(
+            f"coefficients {reprlib.repr(target)} are no real numbers; give an array of numbers {wanted}"
+        )
     if table.ndim != n or not table.size or not np.isfinite(table).all():
         raise InvalidInput(
             f"coefficients of shape {table.shape} are no polynomial in {n} unknown{'s' if n > 1 else ''}; give finite "
-            f"numbers {'c[j, k] of x^j y^k' if n > 1 else 'c[j] of x^j'}"
+            f"numbers {wanted}"
         )
     if network.output_size != 1:
         raise InvalidInput(

@@ -21,7 +21,7 @@ def shallow_monomial_size(exponents: Sequence[int]) -> int:
         exponents: r_1, ..., r_n; a variable with exponent 0 counts as one that is not there.
 
     Raises:
-        InvalidInput: no exponents, negative ones.
+        InvalidInput: no exponents, negative ones, text.
 
     >>> shallow_monomial_size([1] * 10), shallow_monomial_size([2, 3]), shallow_monomial_size([2, 0, 3])
     (1024, 12, 12)
@@ -43,7 +43,7 @@ def deep_monomial_size(exponents: Sequence[int]) -> int:
         exponents: r_1, ..., r_n.
 
     Raises:
-        InvalidInput: no exponents, negative ones.
+        InvalidInput: no exponents, negative ones, text.
 
     >>> deep_monomial_size([1] * 10), deep_monomial_size([2, 3]), deep_monomial_size([2, 0, 3])
     (40, 29, 29)
@@ -53,9 +53,16 @@ def deep_monomial_size(exponents: Sequence[int]) -> int:
 
 
 def _checked(exponents: Sequence[int]) -> list[int]:
-    found = [int(r) for r in exponents if math.isfinite(r)]
-    if not found or min(found) < 0 or found != list(exponents):
+    given: object = exponents
+    try:
+        given = [*exponents]
+        found = [int(r) for r in given if isinstance(r, int) or math.isfinite(r)]
+    except TypeError:
+        # text, or no sequence
+        found = []
+    if not found or min(found) < 0 or found != given:
         raise InvalidInput(
-            f"the exponents {list(exponents)} are those of no monomial; give whole numbers from 0 on, at least one"
+            f"the exponents {given!r} are those of no monomial; give whole numbers from 0 on, at least one, e.g. "
+            "[2, 3] for x^2 y^3"
         )
     return found

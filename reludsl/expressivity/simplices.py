@@ -1,4 +1,4 @@
-"""Polynomials on segments and triangles: bounds of the maximum from Bernstein coefficients, proved in float arithmetic.
+"""Polynomials on segments and triangles: bounds of the maximum from Bernstein coefficients that are rounded once.
 
 In barycentric coordinates l = (l_0, ..., l_d) a polynomial of degree n is sum_a b_a n!/a! l^a over |a| = n, and its
 value is a mean of the b_a (Farin, Curves and Surfaces for CAGD, section 17). What follows of that on a simplex T, in
@@ -21,7 +21,7 @@ import numpy as np
 
 from reludsl import numeric
 from reludsl.backend import BoolArray, FloatArray, IntArray
-from reludsl.expressivity.bernstein import Tables, Terms, tables
+from reludsl.expressivity.bernstein import Tables, Terms, coefficients, tables
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,13 +50,17 @@ class Simplices:
         return Simplices(self.corners[which], self.row[which], self.sign[which], self.slack[which])
 
     def halved(self, more: FloatArray) -> Simplices:
-        """Both halves of each, cut through the middle of the longest side, `more` (m,) added to the slack."""
+        """Both halves of each, cut through the middle of the longest side, `more` (m,) added to the slack where that
+        is rounded. Halves of intervals cover them wherever they meet."""
         d = self.dimension
         pairs = np.array(list(itertools.combinations(range(d + 1), 2)))
         length = np.linalg.norm(self.corners[:, pairs[:, 0]] - self.corners[:, pairs[:, 1]], axis=2)
         ends = pairs[length.argmax(axis=1)]
         at = np.arange(self.count)
-        middle = 0.5 * (self.corners[at, ends[:, 0]] + self.corners[at, ends[:, 1]])
+        first, second = self.corners[at, ends[:, 0]], self.corners[at, ends[:, 1]]
+        middle = 0.5 * (first + second)
+        true = (numeric.exact_sum(first, second) & (2 * middle == first + second)).all(axis=1)
+        more = np.where(true | (self.corners.shape[2] == 1), 0.0, more)
         halves = []
         for k in range(2):
             corners = self.corners.copy()
@@ -113,22 +117,12 @@ def bounded(terms: Terms, gradient: FloatArray, constant: FloatArray, cells: Sim
     d, n = cells.dimension, terms.degree
     table = tables(n, d)
     own, offset = gradient[cells.row], constant[cells.row]
-    x = np.einsum("ak,mkc->mac", table.lattice, cells.corners)
-    values = cells.sign[:, None] * (terms(x) - np.einsum("mac,mc->ma", x, own) - offset[:, None])
-    b = values @ table.coefficients.T
-    magnitude = np.abs(cells.corners).max(axis=1)
-    size = terms.size(magnitude) + (magnitude * np.abs(own)).sum(axis=1) + np.abs(offset)
-    # a lattice point: d + 3 roundings, n times in a monomial; then sums over terms, coordinates and the lattice
-    roundings = n * (d + 5) + len(terms.coefficients) + d + len(b.T) + 6
-    # a product that underflows meets a coefficient and up to n more coordinates
-    lost = (
-        numeric.underflow(roundings)
-        * (1 + np.abs(terms.coefficients).sum())
-        * np.maximum(1, magnitude.max(axis=1)) ** n
-    )
-    single = numeric.inflated(table.norm * (numeric.gamma(roundings) * size + lost))
-    # of one coefficient, its own rounding in what follows included
-    one = numeric.inflated(single + numeric.gamma(4 * n + len(b.T) + 8) * np.abs(b).max(axis=1))
+    b = cells.sign[:, None] * coefficients(terms, own, offset, cells.corners)
+    largest = np.abs(b).max(axis=1)
+    # of one coefficient, its own rounding in what follows included; a product that underflows meets a coefficient
+    roundings = 4 * n + len(b.T) + 8
+    one = numeric.inflated((numeric.UNIT + numeric.gamma(roundings)) * largest)
+    one = numeric.inflated(one + numeric.underflow(roundings) * (1 + largest))
     # an eigenvalue or a curvature is off by d times an entry, a difference of 4 n (n - 1); |v - c|^2 is d at most, and
     # |v - c| in the 1-norm too; a slope is a difference of 2 n
     curved = numeric.inflated(4 * n * (n - 1) * d * one)
@@ -148,6 +142,8 @@ def bounded(terms: Terms, gradient: FloatArray, constant: FloatArray, cells: Sim
     rest = numeric.inflated(d * np.maximum(curved - along, 0.0))
     corner = numeric.up(b[:, table.exponents.max(axis=1) == n].max(axis=1), one + cells.slack)
     # the middle of a side is off by u X in every coordinate, and q by n u times its size at X
+    magnitude = np.abs(cells.corners).max(axis=1)
+    size = terms.size(magnitude) + (magnitude * np.abs(own)).sum(axis=1) + np.abs(offset)
     drift = numeric.inflated(numeric.gamma(n) * size)
     point = np.einsum("mk,mkc->mc", c, cells.corners)
     return Bounded(upper, value, point, corner, along >= -curved, rest, drift, error)
@@ -183,7 +179,7 @@ def maximum(
         found = bounded(terms, gradient, constant, cells)
         high = numeric.up(found.upper, allowance[cells.row])
         high = np.asarray(np.where(np.isnan(high), np.inf, high))
-        k = int(found.value.argmax())
+        k = int(np.where(np.isnan(found.value), -np.inf, found.value).argmax())
         if found.value[k] > value:
             value, point = float(found.value[k]), found.point[k]
         enough = np.maximum(
@@ -228,7 +224,7 @@ def _at(c: FloatArray, exponents: IntArray, multinomials: FloatArray, b: FloatAr
 
 def _best(b: FloatArray, table: Tables, hessian: FloatArray) -> FloatArray:
     """Barycentric coordinates of where q is largest by its quadratic model: corners, sides or inside: (m, d + 1)."""
-    d = table.lattice.shape[1] - 1
+    d = table.exponents.shape[1] - 1
     corner = np.eye(d + 1)
     middle = np.full((1, d + 1), 1 / (d + 1))
     slope = np.einsum("mp,mpi->mi", _basis(middle, *table.lower), np.einsum("pin,mn->mpi", table.gradients, b))

@@ -17,6 +17,7 @@ from benchmarks.expressivity.few_patterns.settings import FULL as FULL
 from benchmarks.expressivity.few_patterns.settings import Settings as Settings
 from benchmarks.expressivity.finding import Finding, Part
 from benchmarks.expressivity.images import at_hand, images, take
+from benchmarks.expressivity.training import REPEATED
 from benchmarks.published.training import Images, Say
 
 LEMMA = ((10, 10, 10), 5)
@@ -34,6 +35,7 @@ def study(settings: Settings = DEFAULT, seed: int = 0, say: Say = lambda _: None
         )
     else:
         found += in_training(settings, train, test, seed, say)
+        notes.append(REPEATED)
     return Finding(
         name="few-patterns",
         title="Few activation patterns",

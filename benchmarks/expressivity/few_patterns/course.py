@@ -52,7 +52,7 @@ def course(settings: Settings, widths: Widths, train: Images, test: Images, seed
     records = []
     for run in range(settings.runs):
         rng = np.random.default_rng(seed + run)
-        cuts = draw_slices(train.pixels, settings.slices, seed + run)
+        cuts = draw_slices(train.pixels, settings.trained_slices, seed + run)
         count = len(train)
         pairs = np.stack([rng.choice(count, 2, replace=False) for _ in range(settings.segments)], axis=1)
         starts, ends = train.pixels[pairs]

@@ -15,6 +15,7 @@ from benchmarks.expressivity.few_patterns.scales import FACTORS, Lemma, Scale
 from benchmarks.expressivity.few_patterns.start import Depth, Size
 from benchmarks.expressivity.finding import Observation, Part, Table
 from benchmarks.expressivity.fits import line_through
+from reludsl.backend import FloatArray
 
 FEW = "Hanin and Rolnick 2019b"
 COMPLEXITY = "Hanin and Rolnick 2019a"
@@ -27,6 +28,9 @@ SAME = 1.25
 
 FACTOR = 2.0
 """What counts change by at most where they are said to stay of their size."""
+
+ERRORS = 2.0
+"""How many standard errors a mean over runs is away from 0, where it is said to differ from it."""
 
 MEMORISED = 99.0
 """% of the labels."""
@@ -218,8 +222,8 @@ def _start_numbers(
 def of_training(courses: Sequence[Course]) -> Part:
     """Of networks during training."""
     deep = [one for one in courses if len(one.widths) > 1]
-    curve = np.mean([one.whole.mean(axis=0) for one in deep], axis=0)
-    low = int(curve.argmin())
+    by_run = np.mean([one.whole for one in deep], axis=0)
+    lows, fall, back = dip(by_run)
     spread = np.array([one.whole.mean(axis=0) / one.whole[:, 0].mean() for one in courses])
     segment = np.array([one.segment.mean(axis=0) / one.segment[:, 0].mean() for one in courses])
     distance = np.array([one.distance.mean(axis=0) / one.distance[:, 0].mean() for one in courses])
@@ -229,10 +233,11 @@ def of_training(courses: Sequence[Course]) -> Part:
     observations = [
         Observation(
             published=f"During training the number of regions dips and comes back ({FEW}, figure 1)",
-            measured=f"in training, networks of two layers or more have {curve[0]:.3f} N^2 regions at the start, "
-            f"{curve[low]:.3f} at epoch {epochs[low]}, {curve[-1]:.3f} at epoch {epochs[-1]} with {min(right):.1f} to "
-            f"{max(right):.1f} % accuracy",
-            seen=bool(curve[low] < 0.95 * curve[0] and curve[-1] > 1.02 * curve[low]),
+            measured=f"in training, networks of two layers or more have {by_run[:, 0].mean():.3f} N^2 regions at the "
+            f"start, {_with_error(fall)} fewer after {_range([epochs[k] for k in lows])} epochs, where the other runs "
+            f"have fewest, and from there to epoch {epochs[-1]} {_with_error(back)} are added (means over "
+            f"{len(by_run)} runs and their standard errors), with {min(right):.1f} to {max(right):.1f} % accuracy",
+            seen=_positive(fall) and _positive(back),
         ),
         Observation(
             published=f"During training it stays of the same size, and never grows exponentially ({FEW})",
@@ -258,7 +263,8 @@ def of_training(courses: Sequence[Course]) -> Part:
     ]
     table = Table(
         caption="During training: regions / N^2 in whole planes and squares, regions crossed by a segment / N, "
-        "distance to the nearest boundary times N; at the start, where whole planes have fewest, at the end.",
+        "distance to the nearest boundary times N; at the start, where whole planes have fewest on average, which is "
+        "picked among the epochs afterwards, at the end.",
         head=["widths", "whole", "square", "segment", "distance x N", "test accuracy in %"],
         rows=[_course_row(one) for one in courses],
     )
@@ -266,7 +272,44 @@ def of_training(courses: Sequence[Course]) -> Part:
         {"widths": list(one.widths), "epochs": one.epochs, **{q: getattr(one, q).tolist() for q in QUANTITIES}}
         for one in courses
     ]
-    return Part(observations, {"training": numbers}, [table])
+    found = {"epochs": [epochs[k] for k in lows], "fall": fall.tolist(), "back": back.tolist()}
+    return Part(observations, {"training": numbers, "dip": found}, [table])
+
+
+def dip(whole: FloatArray) -> tuple[list[int], FloatArray, FloatArray]:
+    """Of each run: where the mean of all others is lowest, by how much it fell until there, and rose from there on.
+
+    The lowest of noisy values is lower than what it is drawn from, and what comes after it seems to rise. The lowest
+    place of the others has nothing of a run's own noise, so that a level course rises by 0 on average.
+
+    Args:
+        whole: (runs, e), two runs at least.
+
+    >>> dip(np.array([[5.0, 1.0, 2.0], [5.0, 3.0, 4.0]]))
+    ([1, 1], array([4., 2.]), array([1., 1.]))
+    """
+    others = (whole.sum(axis=0) - whole) / (len(whole) - 1)
+    lows = others.argmin(axis=1)
+    at = whole[np.arange(len(whole)), lows]
+    return lows.tolist(), whole[:, 0] - at, whole[:, -1] - at
+
+
+def _error(values: FloatArray) -> float:
+    """Standard error of the mean."""
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _positive(values: FloatArray) -> bool:
+    return bool(values.mean() > ERRORS * _error(values))
+
+
+def _with_error(values: FloatArray) -> str:
+    return f"{values.mean():.4f} ± {_error(values):.4f}"
+
+
+def _range(values: Sequence[int]) -> str:
+    least, most = min(values), max(values)
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def _course_row(one: Course) -> list[str]:

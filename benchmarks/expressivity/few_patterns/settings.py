@@ -11,8 +11,8 @@ Widths = tuple[int, ...]
 BIAS_SCALE = 1e-3
 """Standard deviation of the biases at the start: variance 1e-6, as published."""
 
-SHORT = Fit(epochs=10)
-"""Adam at 1e-3, batches of 128, as published, for ten epochs."""
+SHORT = Fit(epochs=20, at_epochs=(0, 2, 4, 6, 10, 20))
+"""Adam at 1e-3, batches of 128, as published. Closer looks where most happens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +58,10 @@ class Settings:
         depths: architectures of the same number of neurons, from shallow to deep.
         segment_widths, segment_depths: networks that segments are cut by, every width with every depth.
         depth_runs, start_runs: networks at initialisation per architecture, of `depths` and of all else.
-        slices, segments, points: measured of each network.
+        slices, segments, points: measured of each network; trained_slices: of each in training, whose changes are
+            smaller than what slices of one network differ by.
         variances: of the weights, times the number of inputs; bias_scales: standard deviations; `sweep` is the shape.
-        trained: architectures that are trained; runs: how often each.
+        trained: architectures that are trained; runs: how often each, two at least.
         deep: the network that memorises.
     """
 
@@ -73,13 +74,14 @@ class Settings:
     depth_runs: int = 10
     start_runs: int = 5
     slices: int = 2
+    trained_slices: int = 6
     segments: int = 40
     points: int = 50
     variances: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
     bias_scales: tuple[float, ...] = (BIAS_SCALE, 0.1, 1.0)
     sweep: Widths = (20, 20, 20)
     trained: tuple[Widths, ...] = ((30, 30), (20, 20, 20), (15,) * 4, (32, 32, 32))
-    runs: int = 2
+    runs: int = 8
     fit: Fit = SHORT
     deep: Widths = (32, 32, 32)
     corruption: Corruption = Corruption(
@@ -96,6 +98,7 @@ FULL = Settings(
     depth_runs=50,
     start_runs=20,
     slices=5,
+    trained_slices=10,
     segments=100,
     points=200,
     trained=((60,), (30, 30), (20, 20, 20), (15,) * 4, (12,) * 5, (32, 32, 32), (48, 48), (24,) * 4),
