@@ -9,12 +9,13 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass
 from types import FrameType
 
 from reludsl.backend import Backend, FloatArray, InvalidInput, Result, Session, Status
 from reludsl.testing.cases import (
     TOLERANCE,
+    Case,
+    LawBroken,
     NotOffered,
     Split,
     columns,
@@ -25,6 +26,7 @@ from reludsl.testing.cases import (
     same,
     sound,
 )
+from reludsl.testing.clock import Timed, soonest
 from reludsl.testing.descriptors import caught
 
 __all__: list[str] = []
@@ -35,20 +37,14 @@ _SOON = 2.5
 """Seconds within which the solve must end then; two are promised."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    result: Result
-    seconds: float
-    """From the interrupt on; negative when the solve had ended before."""
-
-
 def _splits() -> tuple[Split, Split]:
     """Too hard for enumeration and easy for a solver, and too large for enumeration and too hard for a solver."""
     return market_split(3, 15), market_split(5, 40)
 
 
-def _interrupted(session: Session) -> _Ended | None:
-    """A solve that gets a SIGINT; None when the backend refuses a program of this size."""
+def _interrupted(session: Session) -> Timed[Result | None]:
+    """A solve that gets a SIGINT, by the seconds from there on, negative when it had ended before; None when the
+    backend refuses a program of this size."""
     if threading.current_thread() is not threading.main_thread():
         raise NotOffered("a keyboard interrupt reaches the main thread only")
     sent: list[float] = []
@@ -70,12 +66,11 @@ def _interrupted(session: Session) -> _Ended | None:
         try:
             result = session.solve()
             solving = False
-            return _Ended(result, time.perf_counter() - sent[0] if sent else -1.0)
+            return Timed(result, time.perf_counter() - sent[0] if sent else -1.0)
         except InvalidInput:
-            return None
+            return Timed(None, -1.0)
         except KeyboardInterrupt:
-            hold(False, "solve raised KeyboardInterrupt instead of returning what it had")
-            return None
+            raise LawBroken("solve raised KeyboardInterrupt instead of returning what it had") from None
         finally:
             solving = False
             timer.cancel()
@@ -91,9 +86,13 @@ def _fixed(session: Session, planted: FloatArray) -> None:
 def law_interrupt_ends_the_solve(backend: Backend) -> None:
     """A keyboard interrupt ends a hard solve soon, with status INTERRUPTED, and what it reports is true."""
     for split in _splits():
-        with opened(backend, split.slack) as session:
-            ended = _interrupted(session)
-        if ended is None:
+
+        def attempt(problem: Case = split.slack) -> Timed[Result | None]:
+            with opened(backend, problem) as session:
+                return _interrupted(session)
+
+        ended = soonest(attempt, _SOON)
+        if ended.result is None:
             continue
         sound(backend, split.slack, ended.result)
         bound = ended.result.bound
@@ -109,7 +108,7 @@ def law_interrupt_leaves_nothing_behind(backend: Backend) -> None:
     """After an interrupted solve the session answers as ever: bounds that were set later count, limits do not stick."""
     for split in _splits():
         with opened(backend, split.slack) as session:
-            if _interrupted(session) is None:
+            if _interrupted(session).result is None:
                 continue
             _fixed(session, split.planted)
             for relax in (False, True):
