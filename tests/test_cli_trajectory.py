@@ -118,6 +118,7 @@ def test_missing_matplotlib_is_said_before_the_work(run: Run, nets: Path, monkey
         (("--from", "a.npy", "--to", "b.npy", "--out", "p.gif"), ".svg"),
         (("--from", "a.npy", "--to", "b.npy", "--backend", "nobody"), "nobody"),
         (("--from", "a.npy", "--to", "b.npy", "--seed", "-1"), "--seed"),
+        (("--from", "a.npy", "--to", "b.npy", "--time-limit", "0", "--out", "p.png"), "allow more time"),
     ],
 )
 def test_bad_input_is_one_line(words: tuple[str, ...], said: str, run: Run, nets: Path) -> None:

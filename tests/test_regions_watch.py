@@ -11,6 +11,7 @@ import pytest
 
 from reludsl.domain import Box, Polytope, Space
 from reludsl.errors import InvalidInput, OutOfTime
+from reludsl.expressivity import trajectory
 from reludsl.layers import Affine, Layer, PiecewiseLinear, hard_tanh, maxout, relu
 from reludsl.network import Network
 from reludsl.networks import Initialisation, random_network, sawtooth
@@ -190,6 +191,23 @@ def test_plane_when_the_time_is_over_says_how_far_it_is() -> None:
     for verb in (plane, decision_plane):
         with pytest.raises(OutOfTime, match=r"when 0 of 1\d\d breaks .* cells so far \(1\)"):
             verb(network, SQUARE, time_limit=0.0)
+
+
+@pytest.mark.parametrize("arc", [False, True])
+def test_trajectory_when_the_time_is_over_or_interrupted_has_nothing_to_give(arc: bool) -> None:
+    def interrupted(at: Progress) -> None:
+        raise KeyboardInterrupt
+
+    network, ends = deep(5, 3), np.random.default_rng(0).normal(size=(2, 5))
+    told: list[Progress] = []
+    found = trajectory(network, *ends, arc=arc, time_limit=3600.0, progress=told.append)
+    assert [at.done for at in told] == sorted(at.done for at in told)
+    assert {at.step for at in told} == {"pieces"}
+    assert found.transitions == trajectory(network, *ends, arc=arc).transitions
+    with pytest.raises(OutOfTime, match=r"when 0 of 1\d\d breaks"):
+        trajectory(network, *ends, arc=arc, time_limit=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        trajectory(network, *ends, arc=arc, progress=interrupted)
 
 
 def test_plane_when_interrupted_is_an_interrupt() -> None:

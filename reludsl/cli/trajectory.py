@@ -15,6 +15,7 @@ from reludsl.backend import FloatArray
 from reludsl.cli.app import app
 from reludsl.cli.inputs import check_writable, chosen_backend, load_array, read_source
 from reludsl.cli.options import BackendOption, JsonOption, NetFile, SeedOption, ThreadsOption, TimeOption
+from reludsl.cli.progress import progress
 from reludsl.errors import InvalidInput
 from reludsl.expressivity import Trajectory
 from reludsl.expressivity import trajectory as measure
@@ -50,7 +51,8 @@ def trajectory(
     first, last = (_point(network, option, path) for option, path in (("--from", start), ("--to", end)))
     figure = None if out is None else _figure()
     begin = time.perf_counter()
-    found = measure(network, first, last, arc=arc)
+    with progress() as report:
+        found = measure(network, first, last, arc=arc, time_limit=time_limit, progress=report)
     if out is not None:
         held = io.BytesIO()
         plot_images(found, figure=figure).savefig(held, format=out.suffix[1:].lower(), dpi=150)

@@ -19,10 +19,12 @@ import numpy as np
 from reludsl.backend import BoolArray, FloatArray, IntArray
 from reludsl.errors import InvalidInput
 from reludsl.network import Network
+from reludsl.progress import OnProgress, silent
 from reludsl.regions.arcs import Arcs
 from reludsl.regions.arcs import arc as cut_arc
 from reludsl.regions.lines import Lines, line, polyline
 from reludsl.regions.units import TOLERANCE
+from reludsl.regions.watch import Watch, ends_plainly
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +156,14 @@ class Trajectory:
 
 
 def trajectory(
-    network: Network, start: FloatArray, end: FloatArray, *, arc: bool = False, tolerance: float = TOLERANCE
+    network: Network,
+    start: FloatArray,
+    end: FloatArray,
+    *,
+    arc: bool = False,
+    tolerance: float = TOLERANCE,
+    time_limit: float | None = None,
+    progress: OnProgress = silent,
 ) -> Trajectory:
     """x(t) = (1 - t) start + t end, or the arc cos(pi t / 2) start + sin(pi t / 2) end, 0 <= t <= 1.
 
@@ -162,10 +171,13 @@ def trajectory(
         start, end: (curves, inputs), or one point each.
         arc: the arc, which keeps away from 0 where both ends do.
         tolerance: a value this close to its break, relative to the terms that it is the sum of, is on it.
+        time_limit: seconds.
+        progress: told how many pieces there are so far.
 
     Raises:
         InvalidInput: shapes that do not fit, numbers that are not finite, values or lengths that overflow, a layer
             whose pieces are unknown.
+        OutOfTime: the time limit passed.
 
     Source: Raghu et al. 2017, sections 2.1 and 2.2 (see this module).
 
@@ -178,9 +190,11 @@ def trajectory(
     >>> found.by_layer, found.lengths[:, [0, 2, 4, 6]]
     (array([[1, 0, 2, 0, 4, 0]]), array([[1., 2., 4., 8.]]))
     """
-    if arc:
-        return Trajectory(cut_arc(network, 0.0, start, end, tolerance=tolerance))
-    return Trajectory(line(network, start, end, tolerance=tolerance, measured=True))
+    watch = Watch.over(time_limit, progress)
+    with ends_plainly():
+        if arc:
+            return Trajectory(cut_arc(network, 0.0, start, end, tolerance=tolerance, watch=watch))
+        return Trajectory(line(network, start, end, tolerance=tolerance, measured=True, watch=watch))
 
 
 def polyline_trajectory(network: Network, nodes: FloatArray, *, tolerance: float = TOLERANCE) -> Trajectory:

@@ -22,6 +22,7 @@ from reludsl.regions.ellipse import ellipse_lengths
 from reludsl.regions.path import CLOSE, Path
 from reludsl.regions.sweep import Events
 from reludsl.regions.units import TOLERANCE, Part, Plan, Scales, check_tolerance, plan
+from reludsl.regions.watch import Late, Watch
 
 CHUNK = 20
 """Arcs that are swept at once."""
@@ -74,14 +75,17 @@ def arc(
     *,
     angles: tuple[float, float] = (0.0, 0.5 * math.pi),
     tolerance: float = TOLERANCE,
+    watch: Watch | None = None,
 ) -> Arcs:
     """Every breakpoint on c + cos(s) a + sin(s) b for `angles[0] <= s <= angles[1]`.
 
     Args:
         centre, cosine, sine: c, a and b, (arcs, inputs) or one point each; a number for c means it in every coordinate.
         angles: in radians; (0, 2 pi) is the whole circle.
+        watch: a deadline, and who is told how far it is.
 
     Raises:
+        Late: the watch says that it is late.
         InvalidInput: shapes that do not fit, numbers that are not finite, values that overflow, angles that do not
             increase or turn round more than once.
 
@@ -111,12 +115,8 @@ def arc(
     norms: dict[str, float] = {}
     # values that overflow are refused in words, lengths that do by whoever takes them
     with np.errstate(over="ignore", invalid="ignore"):
-        found = [
-            _Arcs(
-                own, c[k : k + CHUNK], a[k : k + CHUNK], b[k : k + CHUNK], (low, high), tolerance, Drift(network, norms)
-            )
-            for k in range(0, len(a), CHUNK)
-        ]
+        parts = [slice(k, k + CHUNK) for k in range(0, len(a), CHUNK)]
+        found = [_Arcs(own, c[p], a[p], b[p], (low, high), tolerance, Drift(network, norms), watch) for p in parts]
         joined = [sweep.run() for sweep in found]
     shift = np.cumsum([0, *(len(s) for s, _, _ in joined)])
     events = Events.joined(
@@ -149,6 +149,7 @@ class _Arcs:
         left, right: the angles of every interval.
         number: of the point on its left.
         drift: what any A and B may be off by.
+        watch: looked at before every node with units.
         lengths, errors: (arcs,) at every stop, one after the other; as in `Sweep`, of the intervals by then.
     """
 
@@ -159,6 +160,7 @@ class _Arcs:
     angles: tuple[float, float]
     tolerance: float
     drift: Drift
+    watch: Watch | None
     live: dict[str, FloatArray] = field(init=False)
     left: FloatArray = field(init=False)
     right: FloatArray = field(init=False)
@@ -186,6 +188,11 @@ class _Arcs:
         scales.note(INPUT, None, np.abs(self.live[INPUT]).sum(axis=1), begin=np.arange(len(self.centre)))
         for step in self.plan.steps:
             node, layer = step.node, step.node.layer
+            if step.part is not None and self.watch is not None:
+                self.watch.tell("pieces", len(self.left))
+                if self.watch.late:
+                    inner = 0.5 * (self.left + self.right)
+                    raise Late(inner[:, None], step.part.bit, self.plan.bits)
             scale = scales.of(node)
             given = network.gather(node, self.live)
             self.live = {name: self.live[name] for name in step.kept}

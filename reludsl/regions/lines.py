@@ -144,7 +144,13 @@ class Lines(Path):
 
 
 def line(
-    network: Network, starts: FloatArray, ends: FloatArray, *, tolerance: float = TOLERANCE, measured: bool = False
+    network: Network,
+    starts: FloatArray,
+    ends: FloatArray,
+    *,
+    tolerance: float = TOLERANCE,
+    measured: bool = False,
+    watch: Watch | None = None,
 ) -> Lines:
     """Every breakpoint of the network on the segments (1 - t) start + t end, 0 <= t <= 1.
 
@@ -152,10 +158,12 @@ def line(
         starts, ends: (segments, inputs), or one point each.
         tolerance: a value this close to its break, relative to the terms that it is the sum of, is on it.
         measured: take the `lengths` on the way, which costs a tenth of the time.
+        watch: a deadline, and who is told how far it is.
 
     Raises:
         InvalidInput: shapes that do not fit, numbers that are not finite, values that overflow, a layer whose pieces
             are unknown.
+        Late: the watch says that it is late, or an interrupt came.
 
     >>> from reludsl.layers import Affine, relu
     >>> net = Network.chain([Affine(np.array([[1.0], [-1.0]]), np.array([0.0, 1.0])), relu,
@@ -171,7 +179,7 @@ def line(
         raise InvalidInput(
             f"there are {len(first)} starts and {len(second)} ends; a segment needs one of each: give as many"
         )
-    return _swept(network, np.stack([first, second], axis=1), False, tolerance, measured)
+    return _swept(network, np.stack([first, second], axis=1), False, tolerance, measured, watch)
 
 
 def polyline(network: Network, nodes: FloatArray, *, tolerance: float = TOLERANCE, measured: bool = False) -> Lines:

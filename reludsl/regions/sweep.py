@@ -90,7 +90,7 @@ class Sweep:
 
         Raises:
             InvalidInput: values that may overflow.
-            Late: the watch says that it is late, or an interrupt came; of one chain.
+            Late: the watch says that it is late, or an interrupt came.
         """
         try:
             return self._walk()
@@ -109,6 +109,7 @@ class Sweep:
             raise self._late(*self.last, False)
 
     def _late(self, s: FloatArray, done: int, interrupted: bool) -> Late:
+        # where there are several chains, nobody asks for points inside
         return Late(0.5 * (s[1:] + s[:-1])[:, None], done, self.plan.bits, interrupted)
 
     def _walk(self) -> Events:

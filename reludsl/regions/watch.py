@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from reludsl.backend import FloatArray
@@ -74,6 +76,17 @@ class Watch:
         """Say how much of a step is done; with `total` 0 at which rate."""
         rate = None if total else done / max(self.seconds, 1e-9)
         self.progress(Progress(step, done, total, self.left, rate=rate))
+
+
+@contextmanager
+def ends_plainly() -> Iterator[None]:
+    """For who has no use for what is there by then: an interrupt is a `KeyboardInterrupt`."""
+    try:
+        yield
+    except Late as late:
+        if late.interrupted:
+            raise KeyboardInterrupt from late
+        raise
 
 
 class Late(OutOfTime):

@@ -22,7 +22,7 @@ from reludsl.regions.planar.engine import Engine
 from reludsl.regions.planar.result import Plane, unique_rows
 from reludsl.regions.slice import Slice
 from reludsl.regions.units import TOLERANCE, check_tolerance, plan
-from reludsl.regions.watch import Late, Watch
+from reludsl.regions.watch import Watch, ends_plainly
 from reludsl.regions.where import where_of
 
 Where = Slice | Box | Polytope | Space
@@ -75,12 +75,8 @@ def plane(
     >>> plane(Network.chain([lines, relu], (2,)), Space(2)).faces
     11
     """
-    try:
+    with ends_plainly():
         return cut_plane(network, cuttable(where), Watch.over(time_limit, progress), tolerance)
-    except Late as late:
-        if late.interrupted:
-            raise KeyboardInterrupt from late
-        raise
 
 
 def cut_plane(network: Network, where: Where, watch: Watch, tolerance: float = TOLERANCE) -> Plane:
