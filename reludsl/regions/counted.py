@@ -66,7 +66,7 @@ def count_line(
         nodes, whole = ends_of(network, domain)
         basis = spanned(nodes, whole).one(0)
         inner, sides = _on_line(late.inner[:, 0], whole), _ends_of_line(basis, whole, ends)
-        return _begun(plan(network), basis, inner, sides, late, definition, Counting.LINE, watch)
+        return _begun(plan(network), basis, inner, sides, late, definition, Counting.LINE, watch, _on_interval(ends))
     return counted_line(found, 0, definition, watch, ends)
 
 
@@ -103,8 +103,9 @@ def count_plane(
     except Late as late:
         inner = late.inner if isinstance(chosen, Space) else np.insert(late.inner, 2, 1.0, axis=1)
         return _begun(
-            plan(network), basis_of(chosen), inner, sides_of(chosen)[0], late, definition, Counting.PLANE, watch
-        )
+            plan(network), basis_of(chosen), inner, sides_of(chosen)[0], late, definition, Counting.PLANE, watch,
+            _on_plane(chosen),
+        )  # fmt: skip
     return counted_plane(found, chosen, definition, watch)
 
 
@@ -127,7 +128,7 @@ def counted_line(
     maps = None if _without_maps(proof, definition) else lines.compared(curve)
     count = len(cells.inner)
     pairs = np.arange(count - 1), np.arange(1, count), np.ones(count - 1, dtype=np.bool_)
-    return _result(cells, proof, definition, maps, pairs, Counting.LINE, watch)
+    return _result(cells, proof, definition, maps, pairs, Counting.LINE, watch, _on_interval(ends))
 
 
 def counted_plane(found: Plane, where: Where, definition: Definition, watch: Watch | None = None) -> RegionCount:
@@ -143,7 +144,17 @@ def counted_plane(found: Plane, where: Where, definition: Definition, watch: Wat
     # an edge so short may be a point in truth; a whole line goes from a direction to the opposite one
     long = (np.linalg.norm(np.cross(a, b), axis=1) > SHORT * size) | ((a * b).sum(axis=1) < 0)
     pairs = found.left[inner], found.right[inner], long
-    return _result(cells, proof, definition, maps, pairs, Counting.PLANE, watch)
+    return _result(cells, proof, definition, maps, pairs, Counting.PLANE, watch, _on_plane(where))
+
+
+def _on_plane(where: Where) -> int:
+    """Regions that there are for certain: one, but on a polytope, whose interior may be that of rounded corners."""
+    return int(not isinstance(where, Polytope))
+
+
+def _on_interval(ends: tuple[Fraction, Fraction] | None) -> int:
+    """Likewise; of a polytope of one coordinate the ends are exact."""
+    return int(ends is None or ends[0] < ends[1])
 
 
 def _for_proof(watch: Watch, definition: Definition) -> Watch:
@@ -172,9 +183,10 @@ def _result(
     pairs: tuple[IntArray, IntArray, BoolArray],
     method: Counting,
     watch: Watch,
+    least: int,
 ) -> RegionCount:
     count = len(cells.inner)
-    present = max(1, int(proof.present.sum()))
+    present = max(least, int(proof.present.sum()))
     lower, upper = present, count if proof.complete else _most(cells.plan, cells.points.shape[1] - 1)
     open_cells = ~proof.present
     open_cells[cells.corners[~proof.settled[cells.corners[:, 1]], 0]] = True
@@ -184,12 +196,12 @@ def _result(
             lower, most = maps.connected(*pairs)
         else:
             lower, most = maps.distinct()
-            lower = lower if proof.complete else max(1, lower - int((~proof.present).sum()))
+            lower = lower if proof.complete else max(least, lower - int((~proof.present).sum()))
         count = maps.connected(*pairs)[1] if definition is Definition.CONNECTED else most
         upper = most if proof.complete else upper
         ambiguous += most - lower if proof.complete else 0
     elif definition is not Definition.ACTIVATION:
-        lower = 1
+        lower = min(1, present)
     note = (
         "" if lower == upper else "some signs or maps are equal up to rounding, and fractions did not settle them all"
     )
@@ -218,11 +230,13 @@ def _begun(
     definition: Definition,
     method: Counting,
     watch: Watch,
+    least: int,
 ) -> RegionCount:
     """What a domain shows that is cut by some of the breaks only: the patterns, or maps, at a point in each cell.
 
     Args:
         inner: (cells, d) those points, by the coordinates of the basis.
+        least: regions that there are for certain.
     """
     words = np.zeros((len(inner), own.words), dtype=np.uint64)
 
@@ -244,10 +258,10 @@ def _begun(
     shown = np.flatnonzero(proof.present)
     _, first = np.unique(words[shown], axis=0, return_index=True)
     shown = shown[first]
-    lower = max(1, shown.size)
+    lower = max(least, shown.size)
     if definition is not Definition.ACTIVATION:
         open_ = not shown.size or _without_maps(proof, definition)
-        lower = 1 if open_ else _maps_shown(own, basis, pieces, shown, watch)
+        lower = min(1, lower) if open_ else _maps_shown(own, basis, pieces, shown, watch)
     note = INTERRUPTED if late.interrupted else OUT_OF_TIME
     return RegionCount(
         count=lower,

@@ -71,7 +71,8 @@ def law_counts_follow_the_session(backend: Backend) -> None:
 
 
 def law_count_at_a_limit_is_not_complete(backend: Backend) -> None:
-    """A count that ran out of time ends soon, says so, and does not exceed what is there."""
+    """A count that ran out of time ends soon, once in three attempts at least, says so, and does not exceed what is
+    there."""
     needs(backend, Capability.COUNT)
     # Any of the 2**25 assignments can be completed by the slack, and no two are alike.
     split, limit = market_split(4, 25), 0.5

@@ -84,7 +84,8 @@ def _fixed(session: Session, planted: FloatArray) -> None:
 
 
 def law_interrupt_ends_the_solve(backend: Backend) -> None:
-    """A keyboard interrupt ends a hard solve soon, with status INTERRUPTED, and what it reports is true."""
+    """A keyboard interrupt ends a hard solve soon, once in three attempts at least, with status INTERRUPTED, and what
+    it reports is true."""
     for split in _splits():
 
         def attempt(problem: Case = split.slack) -> Timed[Result | None]:
